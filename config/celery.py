@@ -1,0 +1,30 @@
+"""Background work: queues, and the only schedule."""
+
+import os
+
+from celery import Celery
+
+from config.env import env_str
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+app = Celery("affidavit")
+app.config_from_object(
+    {
+        "broker_connection_retry_on_startup": True,
+        "task_acks_late": True,  # a killed worker's task runs again: every task is idempotent
+        "task_reject_on_worker_lost": True,
+        "worker_prefetch_multiplier": 1,
+        "task_default_queue": "default",
+        "task_ignore_result": True,
+        "task_time_limit": 3600,
+        "timezone": "UTC",
+        "beat_schedule": {
+            "partitions": {"task": "traces.tasks.ensure_partitions", "schedule": 6 * 3600},
+            "sequence-gaps": {"task": "traces.tasks.find_sequence_gaps", "schedule": 60},
+            "anchors": {"task": "tenants.tasks.anchor_checkpoints", "schedule": 60},
+        },
+    }
+)
+app.conf.broker_url = app.conf.result_backend = env_str("REDIS_URL")
+app.autodiscover_tasks()

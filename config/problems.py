@@ -1,0 +1,37 @@
+"""Errors as RFC 9457 problem details."""
+
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, JsonResponse
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import exception_handler as drf_exception_handler
+
+CONTENT_TYPE = "application/problem+json"
+
+
+def problem(status: int, title: str, detail: str = "", *, headers: dict[str, str] | None = None, **more: Any) -> JsonResponse:
+    """A problem document outside DRF; `more` are extension members such as `errors`."""
+    body = {"type": "about:blank", "title": title, "status": status} | ({"detail": detail} if detail else {}) | more
+    return JsonResponse(body, status=status, content_type=CONTENT_TYPE, headers=headers)
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's errors in the same form; None lets Django's 500 handler answer."""
+    response = drf_exception_handler(error, context)
+    if response is None:
+        return None
+    if isinstance(error, Http404):
+        title, detail, more = "Not found", "", {}
+    elif isinstance(error, PermissionDenied):
+        title, detail, more = "Forbidden", str(error), {}
+    elif isinstance(error, exceptions.ValidationError):
+        title, detail, more = "The request is not valid", "", {"errors": error.get_full_details()}
+    else:
+        title = getattr(error, "default_detail", "Error")
+        detail, more = str(getattr(error, "detail", "")), {}
+    response.data = {"type": "about:blank", "title": str(title), "status": response.status_code}
+    response.data |= ({"detail": detail} if detail and detail != str(title) else {}) | more
+    response.content_type = CONTENT_TYPE
+    return response

@@ -1,0 +1,193 @@
+"""Settings of every deployment. What changes between deployments comes from the environment (`config.env`)."""
+
+from pathlib import Path
+
+from csp.constants import NONE, SELF
+
+from config.databases import databases
+from config.env import env_bool, env_int, env_list, env_secret, env_str, require_secret
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VERSION = "0.1.0"
+
+# --- Security -------------------------------------------------------------------------------------------------
+DEBUG = env_bool("AFFIDAVIT_DEBUG")
+SECRET_KEY = require_secret("AFFIDAVIT_SECRET_KEY")
+ALLOWED_HOSTS = env_list("AFFIDAVIT_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+HTTPS = env_bool("AFFIDAVIT_HTTPS")
+CSRF_TRUSTED_ORIGINS = env_list("AFFIDAVIT_TRUSTED_ORIGINS")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env_bool("AFFIDAVIT_BEHIND_PROXY") else None
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CONTENT_SECURITY_POLICY = {
+    "EXCLUDE_URL_PREFIXES": ("/admin/",),  # unfold's Alpine needs 'unsafe-eval'; it gets a policy of its own
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    },
+}
+
+# --- Keys -----------------------------------------------------------------------------------------------------
+# Each process is given only what it needs: the signer alone has the checkpoint key, and no master key.
+AFFIDAVIT_MASTER_KEY = env_secret("AFFIDAVIT_MASTER_KEY")  # 32 bytes, hex: wraps the tenants' data keys
+AFFIDAVIT_RECEIPT_KEY = env_secret("AFFIDAVIT_RECEIPT_KEY")  # Ed25519 seed, hex: signs receipts at ingest
+AFFIDAVIT_CHECKPOINT_KEY = env_secret("AFFIDAVIT_CHECKPOINT_KEY")  # Ed25519 seed, hex: signs tree heads
+AFFIDAVIT_SIGNER_STATE = env_str("AFFIDAVIT_SIGNER_STATE")  # folder outside the database: last signed heads, anchors
+
+# --- The product ----------------------------------------------------------------------------------------------
+AFFIDAVIT_INSTANCE = env_str("AFFIDAVIT_INSTANCE", "affidavit.local")  # first part of every log's origin
+AFFIDAVIT_MMD_SECONDS = 60  # maximum merge delay: a receipt's promise
+AFFIDAVIT_QUEUE_LIMIT = env_int("AFFIDAVIT_QUEUE_LIMIT", 100_000)  # leaves waiting, per tenant, before push-back
+AFFIDAVIT_MAX_BODY = 16 * 2**20  # bytes on the wire
+AFFIDAVIT_MAX_UNPACKED = 64 * 2**20  # bytes after gunzip
+AFFIDAVIT_MAX_BATCH = 1_000  # decisions a request
+AFFIDAVIT_TSA_URL = env_str("AFFIDAVIT_TSA_URL")  # RFC 3161 time-stamping authority; empty: none
+AFFIDAVIT_WITNESS_URL = env_str("AFFIDAVIT_WITNESS_URL")  # C2SP witness; empty: none
+AFFIDAVIT_WITNESS_VKEY = env_str("AFFIDAVIT_WITNESS_VKEY")
+
+# --- Django ---------------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "tenants",
+    "policies",
+    "traces",
+    "audits",
+    "config",
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "django.contrib.postgres",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "guardian",
+    "django_htmx",
+    "csp",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.logs.RequestLogMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "tenants.middleware.TenantMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+APPEND_SLASH = True
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "tenants.navigation.chrome",
+            ],
+        },
+    },
+]
+DATABASES = databases()
+DATABASE_ROUTERS = ["tenants.routers.OwnerMigrates"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "tenants.User"
+AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend", "guardian.backends.ObjectPermissionBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.ScryptPasswordHasher"]
+ANONYMOUS_USER_NAME = None  # guardian: no row for nobody
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "tenant-choose"
+LOGOUT_REDIRECT_URL = "login"
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+STATIC_URL = "/static/"
+STATIC_ROOT = env_str("AFFIDAVIT_STATIC_ROOT", str(BASE_DIR / "staticfiles"))
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+DATA_UPLOAD_MAX_MEMORY_SIZE = AFFIDAVIT_MAX_BODY
+
+# --- Redis and Celery -----------------------------------------------------------------------------------------
+REDIS_URL = env_str("REDIS_URL")
+CACHES = {
+    "default": (
+        {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+        if REDIS_URL
+        else {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}
+    )
+}
+
+# --- REST -----------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["tenants.authentication.ApiKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["tenants.permissions.HasScope"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "config.problems.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Affidavit",
+    "DESCRIPTION": "The system of record for AI decisions.",
+    "VERSION": VERSION,
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PUBLIC": True,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": r"/api/v1",
+}
+
+# --- Logs -----------------------------------------------------------------------------------------------------
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "config.logs.JsonFormatter"}, "plain": {"format": "%(levelname)s %(name)s: %(message)s"}},
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "json" if env_str("AFFIDAVIT_LOGS", "json") == "json" else "plain",
+        }
+    },
+    "root": {"handlers": ["console"], "level": env_str("AFFIDAVIT_LOG_LEVEL", "INFO")},
+    "loggers": {"django.server": {"level": "WARNING"}, "granian.access": {"level": "WARNING"}},
+}
+UNFOLD = {
+    "SITE_TITLE": "Affidavit",
+    "SITE_HEADER": "Affidavit",
+    "SITE_SUBHEADER": "System of record for AI decisions",
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": True,
+}

@@ -1,0 +1,43 @@
+"""Tenants, people, keys and the ledger's tables."""
+
+from tenants.models.api_key import ApiKey, Scope
+from tenants.models.base import TenantForeignKey, TenantManager, TenantModel, TenantQuerySet
+from tenants.models.keys import SubjectKey, TenantKey
+from tenants.models.ledger import (
+    AnchorState,
+    LedgerAnchor,
+    LedgerCheckpoint,
+    LedgerEvent,
+    LedgerLeaf,
+    LedgerLog,
+    LedgerQueue,
+    LedgerTile,
+    LogState,
+)
+from tenants.models.membership import Membership
+from tenants.models.tenant import SourceSystem, Tenant
+from tenants.models.user import User
+
+__all__ = [
+    "AnchorState",
+    "ApiKey",
+    "LedgerAnchor",
+    "LedgerCheckpoint",
+    "LedgerEvent",
+    "LedgerLeaf",
+    "LedgerLog",
+    "LedgerQueue",
+    "LedgerTile",
+    "LogState",
+    "Membership",
+    "Scope",
+    "SourceSystem",
+    "SubjectKey",
+    "Tenant",
+    "TenantForeignKey",
+    "TenantKey",
+    "TenantManager",
+    "TenantModel",
+    "TenantQuerySet",
+    "User",
+]

@@ -1,0 +1,36 @@
+"""Tenants, and the systems that submit records to them."""
+
+from django.core.validators import RegexValidator
+from django.db import models
+from django.utils import timezone
+
+from tenants.ids import uuid7_now
+from tenants.models.base import TenantModel
+
+slug_validator = RegexValidator(r"^[a-z0-9][a-z0-9-]{1,38}[a-z0-9]$", "Use 3 to 40 of a-z, 0-9 and hyphen.")
+
+
+class Tenant(models.Model):
+    """An organisation: the root of everything it owns. Row-level security shows a tenant only itself."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7_now, editable=False)
+    slug = models.CharField(max_length=40, unique=True, validators=[slug_validator])
+    name = models.CharField(max_length=120)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    policy_epoch = models.BigIntegerField(default=0, editable=False)  # raised when a policy starts or stops applying
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class SourceSystem(TenantModel):
+    """Something that submits records. It numbers them (`source_seq`), so that a missing one is seen."""
+
+    name = models.CharField(max_length=120)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta(TenantModel.Meta):
+        constraints = (models.UniqueConstraint(fields=("tenant", "name"), name="source_name_unique"),)
+
+    def __str__(self) -> str:
+        return self.name
