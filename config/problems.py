@@ -11,7 +11,9 @@ from rest_framework.views import exception_handler as drf_exception_handler
 CONTENT_TYPE = "application/problem+json"
 
 
-def problem(status: int, title: str, detail: str = "", *, headers: dict[str, str] | None = None, **more: Any) -> JsonResponse:
+def problem(
+    status: int, title: str, detail: str = "", *, headers: dict[str, str] | None = None, **more: Any
+) -> JsonResponse:
     """A problem document outside DRF; `more` are extension members such as `errors`."""
     body = {"type": "about:blank", "title": title, "status": status} | ({"detail": detail} if detail else {}) | more
     return JsonResponse(body, status=status, content_type=CONTENT_TYPE, headers=headers)

@@ -83,7 +83,9 @@ class Services:
         """The variables of one kind of process: `admin` (migrations), `web`, `worker`, `sequencer` or `signer`."""
         env = {f"DATABASE_URL_{login.upper()}": self.role_urls[login] for login in _LOGINS[role]}
         env.update(_key_files(self.keys, _KEYS[role]))
-        env.update(AFFIDAVIT_HOME=str(self.home), REDIS_URL=self.redis_url)
+        env["AFFIDAVIT_HOME"] = str(self.home)
+        if role in {"admin", "web", "worker"}:
+            env["REDIS_URL"] = self.redis_url
         if role == "admin":
             env["DATABASE_URL"] = self.database_url
         else:
@@ -243,7 +245,9 @@ def _server_root(home: Path) -> tuple[Path, Account]:
         if account.is_current or can_reach(home, account):
             return home, account
         if (home / "postgres").exists():
-            raise ServiceError(f"the servers (uid {account.uid}) can no longer enter {home}: chmod o+x it and its parents")
+            raise ServiceError(
+                f"the servers (uid {account.uid}) can no longer enter {home}: chmod o+x it and its parents"
+            )
     name = f"affidavit-{hashlib.sha256(str(home).encode()).hexdigest()[:16]}"
     root = Path("/var/tmp") / name  # noqa: S108 (its owner is checked)
     root.mkdir(mode=0o700, exist_ok=True)

@@ -71,7 +71,8 @@ class Supervisor:
         os.set_blocking(self._wake_write, False)
         self._selector.register(self._wake_read, selectors.EVENT_READ)
         for signum in _STOP_SIGNALS:
-            self._before[signum] = signal.signal(signum, self._on_signal)
+            self._before[signum] = signal.signal(signum, self._on_stop_signal)
+        self._before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, self._wake)
         self._reaper = subprocess.Popen(
             [sys.executable, "-S", "-m", "config.supervisor", str(self._grace)],
             stdin=subprocess.PIPE,
@@ -118,7 +119,7 @@ class Supervisor:
             raise ServiceError(f"{child.name} failed with exit code {process.returncode}")
         return b"".join(child.collected or []).decode(errors="replace")
 
-    def wait_ready(self, url: str, timeout: float = 60.0) -> None:
+    def wait_ready(self, url: str, headers: Mapping[str, str] | None = None, *, timeout: float = 60.0) -> None:
         """Wait until `GET url` answers 200.
 
         Raises:
@@ -126,11 +127,11 @@ class Supervisor:
             KeyboardInterrupt: a stop signal came first.
         """
         deadline = time.monotonic() + timeout
-        while not answers(url):
+        while not answers(url, headers):
             self._raise_if_stopping()
             if time.monotonic() > deadline:
                 raise ServiceError(f"{url} did not answer 200 within {timeout:.0f} seconds")
-            self._step(0.1)
+            self._step(0.25)
 
     def run_forever(self) -> None:
         """Look after the children until a stop signal.
@@ -172,7 +173,9 @@ class Supervisor:
         return process
 
     def _step(self, timeout: float) -> None:
-        self._pump(timeout)
+        now = time.monotonic()
+        restarts = [child.restart_at - now for child in self._children if child.restart_at is not None]
+        self._pump(max(0.0, min([timeout, *restarts])))
         now = time.monotonic()
         for child in self._children:
             if child.restart_at is not None and now >= child.restart_at and not self._stops:
@@ -200,10 +203,12 @@ class Supervisor:
             return
         kill_group(process.pid)
         process.wait()
-        for stream in filter(None, (process.stdout, process.stderr)):
+        streams = [stream for stream in (process.stdout, process.stderr) if stream is not None]
+        for stream in streams:
             while self._read(stream.fileno(), child):
                 pass
             self._unwatch(stream)
+        for stream in streams:
             stream.close()
         if child.partial:
             self._write_line(child, child.partial)
@@ -249,8 +254,12 @@ class Supervisor:
         except OSError:  # a closed terminal must not keep us from stopping the children
             self._stops += 1
 
-    def _on_signal(self, signum: int, frame: FrameType | None) -> None:
+    def _on_stop_signal(self, signum: int, frame: FrameType | None) -> None:
         self._stops += 1
+        self._wake(signum, frame)
+
+    def _wake(self, signum: int, frame: FrameType | None) -> None:
+        """End the wait in `_pump`, also when the signal comes just before it."""
         with contextlib.suppress(BlockingIOError):
             os.write(self._wake_write, b"x")
 
@@ -269,12 +278,12 @@ class Supervisor:
             self._reaper = None
 
 
-def answers(url: str, timeout: float = 2.0) -> bool:
+def answers(url: str, headers: Mapping[str, str] | None = None, *, timeout: float = 2.0) -> bool:
     """Tell whether `GET url` (http, no redirects) gives status 200."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port or 80, timeout=timeout)
     try:
-        connection.request("GET", parts.path or "/", headers={"Host": "localhost"})
+        connection.request("GET", parts.path or "/", headers=dict(headers or {}))
         return connection.getresponse().status == http.client.OK
     except (OSError, http.client.HTTPException):
         return False

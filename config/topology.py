@@ -106,6 +106,12 @@ def choose_port(asked: str | None) -> int:
     return int(asked)
 
 
+def trusted_headers(environ: Mapping[str, str]) -> dict[str, str]:
+    """Headers that make a request from this machine look as if it came through the deployment's own address."""
+    host = environ.get("AFFIDAVIT_ALLOWED_HOSTS", "").split(",")[0].strip().lstrip(".")
+    return {"Host": host if host and host != "*" else "localhost", "X-Forwarded-Proto": "https"}
+
+
 @dataclass(frozen=True)
 class RunNote:
     """What a running site leaves in its home for `stop` and for a second start to read."""

@@ -1,3 +1,36 @@
-from django.urls import URLPattern, URLResolver
+"""Every address of the site: pages of a tenant, the API, the admin, health."""
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from django.contrib import admin
+from django.contrib.auth.decorators import login_not_required
+from django.urls import URLPattern, URLResolver, include, path
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
+
+import audits.urls
+import policies.urls
+import tenants.urls
+import traces.urls
+from config import health
+
+page_patterns = [
+    *tenants.urls.page_patterns,
+    *traces.urls.page_patterns,
+    *policies.urls.page_patterns,
+    *audits.urls.page_patterns,
+]
+api_patterns = [
+    *tenants.urls.api_patterns,
+    *traces.urls.api_patterns,
+    *policies.urls.api_patterns,
+    *audits.urls.api_patterns,
+]
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("t/<slug:tenant>/", include(page_patterns)),
+    path("api/v1/", include(api_patterns)),
+    path("api/v1/openapi.json", login_not_required(SpectacularJSONAPIView.as_view()), name="openapi"),
+    path("api/docs/", login_not_required(SpectacularSwaggerSplitView.as_view(url_name="openapi")), name="api-docs"),
+    path("admin/", admin.site.urls),
+    path("livez", health.livez, name="livez"),
+    path("readyz", health.readyz, name="readyz"),
+    *tenants.urls.urlpatterns,
+]
