@@ -32,7 +32,9 @@ CACHE_SIZE = 10_000
 SCOPE_PERMISSIONS: Mapping[str, frozenset[str]] = {
     Scope.INGEST: frozenset({"decision.write", "evaluation.ask", "feedback.write", "event.write"}),
     Scope.READ: frozenset({"decision.read", "decision.read_payload", "ledger.read", "policy.read", "case.read"}),
-    Scope.MANAGE: frozenset({"decision.read", "ledger.read", "policy.read", "case.read", "policy.draft", "source.manage"}),
+    Scope.MANAGE: frozenset(
+        {"decision.read", "ledger.read", "policy.read", "case.read", "policy.draft", "source.manage"}
+    ),
 }
 
 
@@ -116,9 +118,7 @@ def _look_up(presented: Presented, digest: bytes, using: str) -> Actor:
         if key.last_used_at is None or now - key.last_used_at > TOUCH_EVERY:
             rows.filter(pk=key.pk).update(last_used_at=now)
     permissions = frozenset().union(*(SCOPE_PERMISSIONS[scope] for scope in key.scopes))
-    return Actor(
-        Kind.KEY, presented.tenant_id, key.name, permissions, key_id=key.pk, source_id=key.source_id
-    )
+    return Actor(Kind.KEY, presented.tenant_id, key.name, permissions, key_id=key.pk, source_id=key.source_id)
 
 
 class ApiKeyAuthentication(BaseAuthentication):

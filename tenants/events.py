@@ -23,6 +23,8 @@ class Tag(StrEnum):
     POLICY_RETIRED = "policy.retired"
     CASE_OPENED = "case.opened"
     CASE_FROZEN = "case.population_frozen"
+    CASE_SAMPLE_DRAWN = "case.sample_drawn"
+    CASE_ACCESS_GRANTED = "case.access_granted"
     CASE_MOVED = "case.moved"
     CASE_ITEM_REVIEWED = "case_item.reviewed"
     FINDING_WRITTEN = "finding.written"

@@ -95,9 +95,13 @@ def check_roles(by: Actor, user: User, roles: Sequence[str]) -> None:
     """Known roles, no conflicting pair, nobody above the one who gives them."""
     unknown = set(roles) - set(Role.values)
     if unknown or not roles:
-        raise ValidationError(f"Unknown role: {', '.join(sorted(unknown))}." if unknown else "Choose at least one role.")
+        raise ValidationError(
+            f"Unknown role: {', '.join(sorted(unknown))}." if unknown else "Choose at least one role."
+        )
     if pair := conflict_in(roles):
-        raise ValidationError(f"One person cannot be both {' and '.join(sorted(pair))}: they could approve their own work.")
+        raise ValidationError(
+            f"One person cannot be both {' and '.join(sorted(pair))}: they could approve their own work."
+        )
     if "tenant.manage" not in by.permissions and (Role.OWNER in roles or by.user_id == user.pk):
         raise ValidationError("Only an owner makes owners, and nobody changes their own roles.")
 
@@ -121,7 +125,12 @@ def create_source(*, by: Actor, name: str) -> SourceSystem:
 
 
 def create_key(
-    *, by: Actor, name: str, scopes: Sequence[str], source: SourceSystem | None = None, expires_at: datetime | None = None
+    *,
+    by: Actor,
+    name: str,
+    scopes: Sequence[str],
+    source: SourceSystem | None = None,
+    expires_at: datetime | None = None,
 ) -> NewKey:
     """A key for a program. `ingest` needs a source; a key with `ingest` has no other scope (least privilege)."""
     require(by, "key.manage")

@@ -14,7 +14,9 @@ class Deployment(TenantModel):
     first_seen_at = models.DateTimeField()
 
     class Meta(TenantModel.Meta):
-        constraints = (models.UniqueConstraint(fields=("tenant", "system", "environment", "task"), name="deployment_unique"),)
+        constraints = (
+            models.UniqueConstraint(fields=("tenant", "system", "environment", "task"), name="deployment_unique"),
+        )
 
     def __str__(self) -> str:
         return " · ".join(part for part in (self.system, self.environment, self.task) if part)
@@ -81,20 +83,34 @@ class Decision(TenantModel):
     policy_set = models.BinaryField(max_length=32)
     policy_match = models.CharField(max_length=8, choices=PolicyMatch.choices)
     late = models.BooleanField()
+    clock_skewed = models.BooleanField()  # it claims to have happened later than it was received
     leaf_hash = models.BinaryField(max_length=32)
-    excerpt = models.BinaryField()  # encrypted: the first words of question and answer, for lists
 
     class Meta(TenantModel.Meta):
         indexes = (
             models.Index(fields=("tenant", "occurred_at", "id"), name="decision_time"),
             models.Index(fields=("tenant", "deployment", "occurred_at", "id"), name="decision_deployment"),
             models.Index(fields=("tenant", "model_version", "occurred_at", "id"), name="decision_model"),
-            models.Index(fields=("tenant", "user", "occurred_at", "id"), name="decision_user", condition=~models.Q(user="")),
-            models.Index(fields=("tenant", "session", "occurred_at", "id"), name="decision_session", condition=~models.Q(session="")),
-            models.Index(fields=("tenant", "trace_id"), name="decision_trace", condition=models.Q(trace_id__isnull=False)),
-            models.Index(fields=("tenant", "source", "source_seq"), name="decision_source_seq", condition=models.Q(source_seq__isnull=False)
+            models.Index(
+                fields=("tenant", "user", "occurred_at", "id"), name="decision_user", condition=~models.Q(user="")
             ),
-            models.Index(fields=("tenant", "action", "occurred_at", "id"), name="decision_action", condition=~models.Q(action="allow")
+            models.Index(
+                fields=("tenant", "session", "occurred_at", "id"),
+                name="decision_session",
+                condition=~models.Q(session=""),
+            ),
+            models.Index(
+                fields=("tenant", "trace_id"), name="decision_trace", condition=models.Q(trace_id__isnull=False)
+            ),
+            models.Index(
+                fields=("tenant", "source", "source_seq"),
+                name="decision_source_seq",
+                condition=models.Q(source_seq__isnull=False),
+            ),
+            models.Index(
+                fields=("tenant", "action", "occurred_at", "id"),
+                name="decision_action",
+                condition=~models.Q(action="allow"),
             ),
         )
 

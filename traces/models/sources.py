@@ -22,4 +22,10 @@ class SequenceGap(TenantModel):
     filled_at = models.DateTimeField(null=True)
 
     class Meta(TenantModel.Meta):
-        constraints = (models.UniqueConstraint(fields=("tenant", "source", "first_missing"), name="sequence_gap_unique"),)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("tenant", "source", "first_missing"),
+                condition=models.Q(filled_at=None),
+                name="sequence_gap_open_once",
+            ),
+        )

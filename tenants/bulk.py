@@ -1,0 +1,139 @@
+"""Many rows in one statement: `INSERT … SELECT FROM unnest(…)` with arrays in PostgreSQL's binary format.
+
+COPY is refused on a table with row-level security, and `executemany` pays for every row in Python. Packing the arrays
+by hand costs about a microsecond a row; the server's WITH CHECK still sees each row.
+"""
+
+import struct
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+from django.db import connections
+from psycopg import sql
+from psycopg.adapt import Buffer, Dumper
+from psycopg.pq import Format
+
+_EPOCH_2000 = datetime(2000, 1, 1, tzinfo=UTC)
+_NULL = b"\xff\xff\xff\xff"
+_INT4 = struct.Struct("!i")
+_HEADER = struct.Struct("!iiIii")
+_INT8_ITEM = struct.Struct("!iq")
+_BOOL_ITEMS = {True: b"\0\0\0\1\1", False: b"\0\0\0\1\0"}
+
+
+def microseconds(at: datetime) -> int:
+    """PostgreSQL's timestamptz: microseconds since 2000-01-01 UTC."""
+    delta = at - _EPOCH_2000
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
+def _bytes_item(value: bytes) -> bytes:
+    return _INT4.pack(len(value)) + value
+
+
+def _text_item(value: str) -> bytes:
+    return _bytes_item(value.encode())
+
+
+def _uuid_item(value: uuid.UUID) -> bytes:
+    return b"\0\0\0\x10" + value.bytes
+
+
+def _int8_item(value: int) -> bytes:
+    return _INT8_ITEM.pack(8, value)
+
+
+def _time_item(value: datetime) -> bytes:
+    return _INT8_ITEM.pack(8, microseconds(value))
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnType:
+    """How one SQL type is packed: its name, the oids of the element and of its array, and the packer of an item."""
+
+    name: str
+    oid: int
+    array_oid: int
+    item: Callable[[Any], bytes]
+
+
+# oids are fixed in PostgreSQL's catalogue (pg_type.dat).
+BOOL = ColumnType("bool", 16, 1000, _BOOL_ITEMS.__getitem__)
+BYTEA = ColumnType("bytea", 17, 1001, _bytes_item)
+INT8 = ColumnType("int8", 20, 1016, _int8_item)
+TEXT = ColumnType("text", 25, 1009, _text_item)
+TIMESTAMPTZ = ColumnType("timestamptz", 1184, 1185, _time_item)
+UUID = ColumnType("uuid", 2950, 2951, _uuid_item)
+
+
+@dataclass(frozen=True, slots=True)
+class PackedArray:
+    """A one-dimensional array as the server reads it."""
+
+    data: bytes
+    oid: int
+
+
+class PackedArrayDumper(Dumper):
+    """Hands a `PackedArray` to libpq as it is, with its own type."""
+
+    format = Format.BINARY
+
+    def get_key(self, obj: PackedArray, format: Any) -> tuple[type, int]:
+        return (PackedArray, obj.oid)
+
+    def upgrade(self, obj: PackedArray, format: Any) -> Dumper:
+        dumper = PackedArrayDumper(PackedArray)
+        dumper.oid = obj.oid
+        return dumper
+
+    def dump(self, obj: PackedArray) -> Buffer:
+        return obj.data
+
+
+def pack(kind: ColumnType, values: Iterable[Any]) -> PackedArray:
+    """An array of `values`, None for NULL."""
+    item = kind.item
+    items = [_NULL if value is None else item(value) for value in values]
+    return PackedArray(_HEADER.pack(1, 1, kind.oid, len(items), 1) + b"".join(items), kind.array_oid)
+
+
+@dataclass(frozen=True, slots=True)
+class BulkInsert:
+    """A prepared way to add rows to one tenant table; `columns` in the order of the rows' values."""
+
+    table: str
+    columns: Sequence[tuple[str, ColumnType]]
+    skip_conflicts: bool = False
+
+    def statement(self) -> sql.Composed:
+        """The INSERT, with the tenant as its first parameter and one array a column after it."""
+        names = [sql.Identifier("tenant_id"), *(sql.Identifier(name) for name, _ in self.columns)]
+        arrays = [sql.SQL("%b::" + kind.name + "[]") for _, kind in self.columns]
+        return sql.SQL("INSERT INTO {} ({}) SELECT %b::uuid, row.* FROM unnest({}) AS row{}").format(
+            sql.Identifier(self.table),
+            sql.SQL(", ").join(names),
+            sql.SQL(", ").join(arrays),
+            sql.SQL(" ON CONFLICT DO NOTHING" if self.skip_conflicts else ""),
+        )
+
+    def insert(self, cursor: psycopg.Cursor[Any], tenant_id: uuid.UUID, rows: Sequence[Sequence[Any]]) -> int:
+        """Add `rows`; returns how many were added (fewer than given only with `skip_conflicts`)."""
+        if not rows:
+            return 0
+        arrays = [pack(kind, values) for (_, kind), values in zip(self.columns, zip(*rows, strict=True), strict=True)]
+        cursor.execute(self.statement(), [tenant_id, *arrays])
+        return cursor.rowcount
+
+
+def raw_cursor(using: str) -> psycopg.Cursor[Any]:
+    """A server-binding cursor on a Django connection that is already inside `tenant_atomic`."""
+    wrapper = connections[using]
+    wrapper.ensure_connection()
+    cursor: psycopg.Cursor[Any] = psycopg.Cursor(wrapper.connection)
+    cursor.adapters.register_dumper(PackedArray, PackedArrayDumper)
+    return cursor

@@ -1,0 +1,106 @@
+"""Reading decisions over REST."""
+
+import uuid
+from typing import Any, ClassVar
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils.decorators import method_decorator
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.exceptions import MethodNotAllowed, ParseError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from tenants.actors import Actor
+from tenants.context import tenant_atomic
+from traces.ingest import post_decisions
+from traces.representation import detail, summary
+from traces.selectors import MAX_PAGE_SIZE, PAGE_SIZE, DecisionFilter, FilterError, get_decision, open_payload, page
+
+PROBLEM = OpenApiResponse(OpenApiTypes.OBJECT, description="Problem details (RFC 9457)")
+FILTERS = [
+    OpenApiParameter(name, OpenApiTypes.STR, description=text)
+    for name, text in {
+        "since": "From this time on (RFC 3339, or a date)",
+        "until": "Before this time",
+        "system": "The AI application",
+        "environment": "production, staging, …",
+        "task": "The task within the system",
+        "model": "Model name",
+        "policy": "A policy of which a rule triggered",
+        "action": "What the policies asked for: allow, warn, block, …",
+        "user": "The application's user id",
+        "session": "The application's session id",
+        "trace_id": "W3C trace id, 32 hex digits",
+        "q": "An id of any kind: record, external, trace, session, user",
+        "cursor": "From a page's `older` or `newer`",
+        "limit": f"Rows a page, at most {MAX_PAGE_SIZE}",
+    }.items()
+]
+
+
+@method_decorator(login_not_required, name="dispatch")
+class DecisionList(APIView):
+    """Decisions: read newest first, and recorded."""
+
+    permissions: ClassVar[dict[str, str]] = {"GET": "decision.read", "POST": "decision.write"}
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Recording goes past DRF: see `traces.ingest`."""
+        return post_decisions(request) if request.method == "POST" else super().dispatch(request, *args, **kwargs)
+
+    @extend_schema(operation_id="decisions_list", parameters=FILTERS, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        actor = actor_of(request)
+        try:
+            size = min(int(request.query_params.get("limit", PAGE_SIZE)), MAX_PAGE_SIZE)
+            with tenant_atomic(actor.tenant_id):
+                found = page(
+                    DecisionFilter.from_query(request.query_params), request.query_params.get("cursor", ""), size
+                )
+                items = [summary(decision) for decision in found.decisions]
+        except (FilterError, ValueError) as error:
+            raise ParseError(str(error)) from None
+        return Response({"items": items, "newer": found.newer or None, "older": found.older or None})
+
+    @extend_schema(
+        operation_id="decisions_create",
+        description=post_decisions.__doc__,
+        request=OpenApiTypes.OBJECT,
+        responses={201: OpenApiTypes.OBJECT, 409: PROBLEM, 413: PROBLEM, 422: PROBLEM, 429: PROBLEM, 503: PROBLEM},
+        examples=[
+            OpenApiExample(
+                "The least", value={"system": "loan-assistant", "input": "…", "output": "…"}, request_only=True
+            )
+        ],
+    )
+    def post(self, request: Request) -> Response:
+        """Documented here, answered in `dispatch`."""
+        raise MethodNotAllowed("POST")
+
+
+@method_decorator(login_not_required, name="dispatch")
+class DecisionDetail(APIView):
+    """One decision with its content; reading it is recorded."""
+
+    permissions: ClassVar[dict[str, str]] = {"GET": "decision.read"}
+
+    @extend_schema(operation_id="decisions_retrieve", responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request, pk: uuid.UUID) -> Response:
+        actor = actor_of(request)
+        with tenant_atomic(actor.tenant_id):
+            decision = get_decision(actor, pk)
+            if not actor.may("decision.read_payload"):
+                return Response(summary(decision))
+            return Response(detail(decision, open_payload(decision, by=actor, purpose="api")))
+
+
+def actor_of(request: Request) -> Actor:
+    """The program behind an authenticated request."""
+    actor: Any = request.auth
+    if not isinstance(actor, Actor):
+        raise TypeError("The view is not guarded by ApiKeyAuthentication.")
+    return actor

@@ -1,0 +1,16 @@
+"""Where decisions are: pages under `/t/<tenant>/`, the API under `/api/v1/`."""
+
+from django.urls import URLPattern, path
+
+from traces import api, views
+
+page_patterns: list[URLPattern] = [
+    path("decisions/", views.decision_list, name="decision-list"),
+    path("decisions/<uuid:pk>/", views.decision_detail, name="decision-detail"),
+    path("decisions/<uuid:pk>/verify/", views.verify_decision, name="decision-verify"),
+]
+
+api_patterns: list[URLPattern] = [
+    path("decisions", api.DecisionList.as_view(), name="api-decisions"),
+    path("decisions/<uuid:pk>", api.DecisionDetail.as_view(), name="api-decision"),
+]
