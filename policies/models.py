@@ -43,7 +43,9 @@ class PolicyVersion(TenantModel):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta(TenantModel.Meta):
-        constraints = (models.UniqueConstraint(fields=("tenant", "policy", "number"), name="policy_version_number_unique"),)
+        constraints = (
+            models.UniqueConstraint(fields=("tenant", "policy", "number"), name="policy_version_number_unique"),
+        )
 
     def __str__(self) -> str:
         return f"{self.policy.slug} v{self.number}"
