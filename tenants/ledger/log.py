@@ -34,7 +34,12 @@ def append(tag: Tag, *, by: Actor, body: Mapping[str, Any], ref: uuid.UUID | Non
     LedgerEvent.objects.create(id=rid, tenant_id=by.tenant_id, tag=tag, actor=by.reference, body=canonical, salt=salt)
     commitments = {"event": commit("event", salt, canonical)}
     leaf = event_leaf(
-        type=tag, tenant_id=by.tenant_id, record_id=rid, received_at=uuid7_time(rid), parent_id=ref, commitments=commitments
+        type=tag,
+        tenant_id=by.tenant_id,
+        record_id=rid,
+        received_at=uuid7_time(rid),
+        parent_id=ref,
+        commitments=commitments,
     )
     LedgerQueue.objects.create(tenant_id=by.tenant_id, rid=rid, leaf=leaf)
     return rid

@@ -173,8 +173,8 @@ def open_note(note: str | bytes, verifiers: Iterable[Verifier]) -> Note:
 def split_note(note: str | bytes) -> tuple[str, list[tuple[str, bytes, bytes]]]:
     """A note's text and its (name, key id, signature)s, unverified. Raises NoteError if malformed."""
     try:
-        note = note.decode() if isinstance(note, bytes) else note
-    except UnicodeDecodeError:
+        note = note.decode() if isinstance(note, bytes) else note.encode().decode()
+    except UnicodeError:
         raise NoteError("a note is UTF-8") from None
     text, blank, lines = note.rpartition("\n\n")
     if not blank or not lines.endswith("\n") or len(note) > MAX_NOTE_CHARACTERS or _CONTROL.search(note):

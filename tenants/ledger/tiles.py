@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
-from typing import NamedTuple
 
 from tenants.ledger.merkle import HASH_BYTES, NodeReader
 
@@ -26,7 +26,8 @@ class TileError(ValueError):
     """A tile, bundle or path that is not of the tlog-tiles form."""
 
 
-class TileRef(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class TileRef:
     """Which tile: `level` 0-63 or ENTRIES, `index` in that level, `width` 1-256 hashes or entries."""
 
     level: int
@@ -34,7 +35,8 @@ class TileRef(NamedTuple):
     width: int = WIDTH
 
 
-class Tile(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Tile:
     """A tile and its `data`: width × 32 bytes."""
 
     level: int

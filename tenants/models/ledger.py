@@ -118,3 +118,12 @@ class LedgerAnchor(TenantModel):
 
     class Meta(TenantModel.Meta):
         constraints = (models.UniqueConstraint(fields=("tenant", "shard", "size", "sink"), name="ledger_anchor_unique"),)
+
+
+class LedgerKey(TenantRow):
+    """A key that has signed this log, as its verifier key (`vkey`, C2SP signed-note): what a trust policy lists."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "shard", "vkey")
+    shard = models.SmallIntegerField()
+    vkey = models.CharField(max_length=300)
+    first_used_at = models.DateTimeField(default=timezone.now)

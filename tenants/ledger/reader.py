@@ -1,0 +1,159 @@
+"""Reading a tenant's log, inside `tenant_atomic`: tiles, bundles, proofs, health. Costs what it shows."""
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from django.conf import settings
+from django.db.models import Q
+
+from tenants.ids import uuid7_time
+from tenants.ledger.log import active_log
+from tenants.ledger.merkle import consistency_proof, inclusion_proof
+from tenants.ledger.proofs import TrustPolicy, build_proof, trust
+from tenants.ledger.tiles import ENTRIES, HEIGHT, WIDTH, TileRef, encode_bundle, node_reader, tile_width
+from tenants.models import LedgerCheckpoint, LedgerKey, LedgerLeaf, LedgerLog, LedgerQueue, LedgerTile
+
+HASH_BYTES = 32
+
+
+class NotThere(LookupError):
+    """No such tile, leaf or checkpoint (yet)."""
+
+
+def latest_checkpoint(shard: int | None = None) -> LedgerCheckpoint | None:
+    """The newest signed head (of one shard, or of the newest that has one)."""
+    rows = LedgerCheckpoint.objects.all() if shard is None else LedgerCheckpoint.objects.filter(shard=shard)
+    return rows.order_by("-shard", "-size").first()
+
+
+def tile_bytes(log: LedgerLog, ref: TileRef) -> bytes:
+    """A tile of hashes, or an entry bundle, exactly as wide as asked. Raises `NotThere`."""
+    if tile_width(ref.level, ref.index, log.size) < ref.width:
+        raise NotThere("The tree has no such tile yet.")
+    if ref.level == ENTRIES:
+        first = ref.index * WIDTH
+        rows = LedgerLeaf.objects.filter(shard=log.shard, leaf_index__gte=first, leaf_index__lt=first + ref.width)
+        return encode_bundle([bytes(leaf) for leaf in rows.order_by("leaf_index").values_list("leaf", flat=True)])
+    data = LedgerTile.objects.filter(shard=log.shard, level=ref.level, tile_index=ref.index).values_list(
+        "data", flat=True
+    )
+    return bytes(data[0])[: ref.width * HASH_BYTES]
+
+
+class Prover:
+    """Proofs against one signed head. Reads the tiles that the leaves need at once, then proves without a query."""
+
+    def __init__(self, checkpoint: LedgerCheckpoint, leaf_indexes: Iterable[int] = ()) -> None:
+        self.checkpoint = checkpoint
+        self._tiles = {(tile.level, tile.tile_index): bytes(tile.data) for tile in self._rows(set(leaf_indexes))}
+        self._node = node_reader(checkpoint.size, self._tile)
+
+    def path(self, leaf_index: int) -> list[bytes]:
+        """The inclusion path (RFC 9162 §2.1.3) of a leaf."""
+        return inclusion_proof(leaf_index, self.checkpoint.size, self._node)
+
+    def proof(self, leaf: LedgerLeaf) -> str:
+        """The leaf's c2sp.org/tlog-proof text, with the leaf itself in it."""
+        return build_proof(leaf.leaf_index, self.path(leaf.leaf_index), self.checkpoint.note, bytes(leaf.leaf))
+
+    def consistency(self, old_size: int) -> list[bytes]:
+        """The proof (RFC 9162 §2.1.4) that the first `old_size` leaves are the same tree."""
+        return consistency_proof(old_size, self.checkpoint.size, self._node)
+
+    def _rows(self, indexes: set[int]) -> Iterable[LedgerTile]:
+        """On each level: the tiles above the leaves, and the last one, from which the right edge is folded."""
+        wanted, size, level = Q(), self.checkpoint.size, 0
+        while tile_width(level, 0, size):
+            last = ((size >> (HEIGHT * level)) - 1) // WIDTH
+            above = {index >> (HEIGHT * (level + 1)) for index in indexes} | {last}
+            wanted |= Q(level=level, tile_index__in=sorted(above))
+            level += 1
+        return LedgerTile.objects.filter(wanted, shard=self.checkpoint.shard) if level else []
+
+    def _tile(self, level: int, index: int, width: int) -> bytes:
+        data = self._tiles.get((level, index))
+        if data is None:
+            row = LedgerTile.objects.get(shard=self.checkpoint.shard, level=level, tile_index=index)
+            data = self._tiles[level, index] = bytes(row.data)
+        return data[: width * HASH_BYTES]
+
+
+def leaf_of(record_id: uuid.UUID) -> LedgerLeaf | None:
+    """The leaf of a record or event; None while it waits in the queue (or never was)."""
+    return LedgerLeaf.objects.filter(rid=record_id).first()
+
+
+def covering_checkpoint(leaf: LedgerLeaf) -> LedgerCheckpoint | None:
+    """The newest signed head that includes the leaf."""
+    newest = latest_checkpoint(leaf.shard)
+    return newest if newest is not None and newest.size > leaf.leaf_index else None
+
+
+def proof_of(record_id: uuid.UUID) -> str:
+    """The record's tlog-proof. Raises `NotThere` until a signed head covers it."""
+    leaf = leaf_of(record_id)
+    checkpoint = covering_checkpoint(leaf) if leaf else None
+    if leaf is None or checkpoint is None:
+        raise NotThere("Not covered by a signed checkpoint yet; ask again in a few seconds.")
+    return Prover(checkpoint, [leaf.leaf_index]).proof(leaf)
+
+
+def trust_policy() -> TrustPolicy:
+    """Whose checkpoints to believe: every key that has signed this tenant's logs."""
+    return trust(LedgerKey.objects.order_by("shard", "first_used_at").values_list("vkey", flat=True))
+
+
+def proof_states(record_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """`queued`, `integrated` or `signed` for each record, in two queries."""
+    ids = list(record_ids)
+    placed = dict(LedgerLeaf.objects.filter(rid__in=ids).values_list("rid", "leaf_index"))
+    newest = latest_checkpoint()
+    covered = newest.size if newest else 0
+    return {
+        rid: "queued" if (index := placed.get(rid)) is None else "signed" if index < covered else "integrated"
+        for rid in ids
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How the log is doing now."""
+
+    log: LedgerLog
+    checkpoint: LedgerCheckpoint | None
+    queued: int
+    queued_capped: bool
+    oldest_queued: timedelta
+    unsigned: timedelta
+
+    @property
+    def is_current(self) -> bool:
+        """Everything is within the maximum merge delay."""
+        limit = timedelta(seconds=settings.AFFIDAVIT_MMD_SECONDS)
+        return self.oldest_queued < limit and self.unsigned < limit
+
+
+QUEUE_COUNTED = 10_000
+
+
+def health(tenant_id: uuid.UUID, now: datetime | None = None) -> Health:
+    """Size, queue and age of what is not yet signed."""
+    moment = now or datetime.now(UTC)
+    log, newest = active_log(tenant_id), latest_checkpoint()
+    queued = LedgerQueue.objects.all()[:QUEUE_COUNTED].count()
+    oldest = LedgerQueue.objects.order_by("enq_id").values_list("rid", flat=True).first()
+    covered = newest.size if newest and newest.shard == log.shard else 0
+    first_unsigned = None
+    if covered < log.size:
+        unsigned_leaf = LedgerLeaf.objects.filter(shard=log.shard, leaf_index=covered).values_list("rid", flat=True)
+        first_unsigned = unsigned_leaf.first()
+    return Health(
+        log,
+        newest,
+        queued,
+        queued == QUEUE_COUNTED,
+        moment - uuid7_time(oldest) if oldest else timedelta(),
+        moment - uuid7_time(first_unsigned) if first_unsigned else timedelta(),
+    )
