@@ -3,6 +3,7 @@
 A plain view, not DRF: on this path DRF's serializers alone would cost ten times what storing a record does.
 """
 
+import uuid
 import zlib
 from typing import Any
 
@@ -17,8 +18,9 @@ import orjson
 from tenants.access import require
 from tenants.actors import Actor
 from tenants.authentication import KeyRefused, authenticate
+from tenants.ids import uuid7_time
 from tenants.ledger.log import LogBusy
-from tenants.ledger.receipts import sign_receipt
+from tenants.ledger.receipts import origin_of, sign_receipt
 from tenants.problems import problem
 from traces.services import USING, Conflict, record_decisions
 from traces.submissions import BodyError, ItemsRefused, read_items
@@ -79,15 +81,12 @@ def unavailable() -> HttpResponse:
 
 def with_receipts(actor: Actor, answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Each answer with its signed promise: this record will be in the log within the maximum merge delay."""
-    return [
-        answer
-        | {
-            "receipt": sign_receipt(
-                actor.tenant_id, answer["id"], bytes.fromhex(answer["leaf_hash"]), answer["received_at"]
-            )
-        }
-        for answer in answers
-    ]
+    origin = origin_of(actor.tenant_id, using=USING)
+    for answer in answers:
+        received_at = uuid7_time(uuid.UUID(answer["id"]))
+        leaf_hash = bytes.fromhex(answer["leaf_hash"])
+        answer["receipt"] = sign_receipt(origin, uuid.UUID(answer["id"]), leaf_hash, received_at)
+    return answers
 
 
 def conflict_problem(conflict: Conflict) -> HttpResponse:

@@ -144,9 +144,10 @@ def _findings(verdict: Verdict | None) -> list[dict[str, str]]:
 
 def judge(typed: Submitted, raw: Mapping[str, Any], occurred_at: datetime, timeline: Timeline) -> Judgement:
     """Evaluate the policies in force where and when the decision happened."""
-    in_force = timeline.in_force(typed.system, typed.environment or "", typed.task or "", occurred_at)
+    place = (typed.system, typed.environment or "", typed.task or "")
+    in_force = timeline.in_force(*place, occurred_at)
     claim = bytes.fromhex(typed.policy_claim.removeprefix("sha256:")) if typed.policy_claim else None
-    match = timeline.match(claim, in_force, occurred_at)
+    match = timeline.match(claim, in_force, occurred_at, place)
     if not in_force.enforced and not in_force.shadow:
         return Judgement(in_force, match, None, None)
     facts = build_facts(raw)

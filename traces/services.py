@@ -189,7 +189,7 @@ def _store(
         if claimed != len(claims):
             raise _Contended
         for in_force in {one.judgement.in_force.sha256: one.judgement.in_force for one in recorded}.values():
-            ensure_policy_set(in_force, using=USING)
+            ensure_policy_set(by.tenant_id, in_force, using=USING)
         rows.DECISIONS.insert(cursor, by.tenant_id, decision_rows)
         rows.PAYLOADS.insert(cursor, by.tenant_id, payload_rows)
         rows.RULE_HITS.insert(cursor, by.tenant_id, hits)

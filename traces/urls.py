@@ -8,6 +8,7 @@ page_patterns: list[URLPattern] = [
     path("decisions/", views.decision_list, name="decision-list"),
     path("decisions/<uuid:pk>/", views.decision_detail, name="decision-detail"),
     path("decisions/<uuid:pk>/verify/", views.verify_decision, name="decision-verify"),
+    path("decisions/<uuid:pk>/proof/", views.decision_proof, name="decision-proof"),
 ]
 
 api_patterns: list[URLPattern] = [

@@ -1,0 +1,44 @@
+"""The filter of the decision list, as a form."""
+
+from typing import Any, ClassVar
+
+from django import forms
+
+from policies.engine import ACTIONS
+from traces.models import Deployment, ModelVersion
+
+CHOICES_SHOWN = 200
+
+
+class FilterForm(forms.Form):
+    """GET form; what it accepts is checked again by `DecisionFilter.from_query`, which the API uses too."""
+
+    q = forms.CharField(label="Search", required=False, widget=forms.SearchInput)
+    system = forms.ChoiceField(required=False)
+    environment = forms.ChoiceField(required=False)
+    model = forms.ChoiceField(required=False)
+    policy = forms.CharField(required=False, help_text="Decisions on which a rule of this policy triggered")
+    action = forms.ChoiceField(required=False, choices=[("", "Any"), *((action, action) for action in ACTIONS)])
+    user = forms.CharField(required=False)
+    session = forms.CharField(required=False)
+    trace_id = forms.CharField(label="Trace id", required=False)
+    since = forms.CharField(required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    until = forms.CharField(required=False, widget=forms.DateInput(attrs={"type": "date"}))
+
+    SEARCH_HINT: ClassVar[str] = "An id: record, external, trace, session or user"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["q"].widget.attrs["placeholder"] = self.SEARCH_HINT
+        deployments = Deployment.objects.values_list("system", "environment")[:CHOICES_SHOWN]
+        models = ModelVersion.objects.exclude(name="").values_list("name", flat=True).distinct()[:CHOICES_SHOWN]
+        self._offer("system", {system for system, _ in deployments})
+        self._offer("environment", {environment for _, environment in deployments if environment})
+        self._offer("model", set(models))
+
+    def _offer(self, name: str, values: set[str]) -> None:
+        """Offer what exists, and keep what the URL asks for even if it does not."""
+        asked = self.data.get(name, "")
+        field = self.fields[name]
+        if isinstance(field, forms.ChoiceField):
+            field.choices = [("", "Any"), *((value, value) for value in sorted(values | ({asked} - {""})))]

@@ -1,0 +1,134 @@
+"""Pages of decisions."""
+
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_POST
+
+from tenants.access import require
+from tenants.ledger.proofs import FILE_EXTENSION, MEDIA_TYPE
+from tenants.ledger.reader import NotThere, proof_of
+from traces import presentation
+from traces.conversation import turns
+from traces.forms import FilterForm
+from traces.models import Decision
+from traces.selectors import DecisionFilter, FilterError, get_decision, members_of, open_payload, page, read_contents
+from traces.verification import verify
+
+
+def decision_list(request: HttpRequest) -> HttpResponse:
+    """Decisions, newest first, with filters as chips in the URL."""
+    actor, slug = request.actor, request.seat.slug  # type: ignore[attr-defined]
+    require(actor, "decision.read")
+    form = FilterForm(request.GET)
+    form.is_valid()
+    try:
+        wanted = DecisionFilter.from_query(request.GET)
+        found = page(wanted, request.GET.get("cursor", ""))
+    except FilterError as error:
+        form.add_error(None, str(error))
+        wanted, found = DecisionFilter(), None
+    url = reverse("decision-list", args=[slug])
+    chips = wanted.as_dict()
+    context = {
+        "form": form,
+        "chips": [_chip(name, value, chips, url) for name, value in chips.items()],
+        "clear_url": url,
+        "decisions": _rows(request, found.decisions if found else []),
+        "shown": len(found.decisions) if found else 0,
+        "newer_url": _page_url(url, chips, found.newer if found else ""),
+        "older_url": _page_url(url, chips, found.older if found else ""),
+        "getting_started": not chips and not request.GET.get("cursor") and not (found and found.decisions),
+        "ingest_url": request.build_absolute_uri(reverse("api-decisions")),
+        "keys_url": reverse("api-key-list", args=[slug]) if actor.may("key.manage") else None,
+        "open_case_url": case_url(slug, chips) if actor.may("case.create") else None,
+    }
+    return render(request, "traces/decision_list.html", context)
+
+
+def _rows(request: HttpRequest, decisions: list[Decision]) -> list[dict[str, Any]]:
+    slug = request.seat.slug  # type: ignore[attr-defined]
+    shown = presentation.rows(decisions, request.actor)  # type: ignore[attr-defined]
+    return [row | {"url": reverse("decision-detail", args=[slug, row["id"]])} for row in shown]
+
+
+def case_url(slug: str, query: dict[str, str]) -> str:
+    """Where a case is opened on what a filter shows. Cases live above this app; only their address is known here."""
+    return f"{reverse('case-create', args=[slug])}?{urlencode(query)}"
+
+
+def _chip(name: str, value: str, chips: dict[str, str], url: str) -> dict[str, str]:
+    others = {other: text for other, text in chips.items() if other != name}
+    label = name.replace("_", " ").capitalize() if name != "q" else "Id"
+    return {"label": label, "value": value, "remove_url": f"{url}?{urlencode(others)}" if others else url}
+
+
+def _page_url(url: str, chips: dict[str, str], cursor: str) -> str:
+    return f"{url}?{urlencode(chips | {'cursor': cursor})}" if cursor else ""
+
+
+def decision_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """One decision: what was said, under which policy, and its proof."""
+    actor, slug = request.actor, request.seat.slug  # type: ignore[attr-defined]
+    decision = get_decision(actor, pk)
+    may_read = actor.may("decision.read_payload")
+    content = open_payload(decision, by=actor, purpose="decision page") if may_read else None
+    members = members_of(content) if content else {}
+    list_url, tab = reverse("decision-list", args=[slug]), request.GET.get("tab", "record")
+    context = {
+        "decision": presentation.head(decision, content, may_read),
+        "may_read_payload": may_read,
+        "tab": tab,
+        "tabs": [
+            {"label": label, "url": f"?tab={name}", "active": tab == name}
+            for name, label in (("record", "Record"), ("json", "As hashed"))
+        ],
+        "back_url": list_url,
+        "conversation": turns(members.get("input"), "user"),
+        "answer": turns(members.get("output"), "assistant"),
+        "documents": members.get("context") or [],
+        "outcome": members.get("outcome"),
+        "parameters": presentation.parameters(decision, members),
+        "policy": presentation.policy_state(decision, content, reverse("policy-list", args=[slug])),
+        "enforcement": members.get("enforcement") or [],
+        "usage": presentation.usage(decision),
+        "ids": presentation.identifiers(decision, list_url),
+        "metadata": presentation.metadata(members),
+        "proof": _proof(slug, decision),
+        "canonical": presentation.canonical_text(decision.pk, content) if content else "",
+        "open_case_url": case_url(slug, {"q": str(decision.pk)}) if actor.may("case.create") else None,
+    }
+    return render(request, "traces/decision_detail.html", context)
+
+
+def _proof(slug: str, decision: Decision) -> dict[str, Any]:
+    return presentation.proof_panel(decision) | {
+        "verify_url": reverse("decision-verify", args=[slug, decision.pk]),
+        "proof_url": reverse("decision-proof", args=[slug, decision.pk]),
+    }
+
+
+@require_POST
+def verify_decision(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Check the record now, step by step."""
+    actor, slug = request.actor, request.seat.slug  # type: ignore[attr-defined]
+    decision = get_decision(actor, pk)
+    steps = verify(decision, read_contents([decision.pk]).get(decision.pk))  # shows digests, no content
+    checked = {"steps": steps, "ok": all(step.ok for step in steps), "checked_at": datetime.now(UTC)}
+    return render(request, "traces/_proof_panel.html", {"proof": _proof(slug, decision) | checked})
+
+
+def decision_proof(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """The record's tlog-proof as a file, for anyone's verifier."""
+    decision = get_decision(request.actor, pk)  # type: ignore[attr-defined]
+    try:
+        response = HttpResponse(proof_of(decision.pk), content_type=MEDIA_TYPE)
+    except NotThere as error:
+        raise Http404(str(error)) from None
+    response["Content-Disposition"] = f'attachment; filename="{decision.pk}{FILE_EXTENSION}"'
+    return response
