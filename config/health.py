@@ -21,7 +21,9 @@ def readyz(request: HttpRequest) -> JsonResponse:
     Redis is not on the path of a record, so without it we stay ready, and say so.
     """
     checks = {"database": _database(), "redis": _redis()}
-    return JsonResponse({"checks": checks, "version": settings.VERSION}, status=200 if checks["database"] == "ok" else 503)
+    return JsonResponse(
+        {"checks": checks, "version": settings.VERSION}, status=200 if checks["database"] == "ok" else 503
+    )
 
 
 def _database() -> str:

@@ -43,6 +43,7 @@ AFFIDAVIT_MASTER_KEY = env_secret("AFFIDAVIT_MASTER_KEY")  # 32 bytes, hex: wrap
 AFFIDAVIT_RECEIPT_KEY = env_secret("AFFIDAVIT_RECEIPT_KEY")  # Ed25519 seed, hex: signs receipts at ingest
 AFFIDAVIT_CHECKPOINT_KEY = env_secret("AFFIDAVIT_CHECKPOINT_KEY")  # Ed25519 seed, hex: signs tree heads
 AFFIDAVIT_SIGNER_STATE = env_str("AFFIDAVIT_SIGNER_STATE")  # folder outside the database: last signed heads, anchors
+AFFIDAVIT_HOME = env_str("AFFIDAVIT_HOME")  # state of a single-machine installation; empty elsewhere
 
 # --- The product ----------------------------------------------------------------------------------------------
 AFFIDAVIT_INSTANCE = env_str("AFFIDAVIT_INSTANCE", "affidavit.local")  # first part of every log's origin
@@ -51,7 +52,9 @@ AFFIDAVIT_QUEUE_LIMIT = env_int("AFFIDAVIT_QUEUE_LIMIT", 100_000)  # leaves wait
 AFFIDAVIT_MAX_BODY = 16 * 2**20  # bytes on the wire
 AFFIDAVIT_MAX_UNPACKED = 64 * 2**20  # bytes after gunzip
 AFFIDAVIT_MAX_BATCH = 1_000  # decisions a request
+AFFIDAVIT_ANCHOR_DIR = env_str("AFFIDAVIT_ANCHOR_DIR", AFFIDAVIT_HOME and f"{AFFIDAVIT_HOME}/anchors")  # empty: none
 AFFIDAVIT_TSA_URL = env_str("AFFIDAVIT_TSA_URL")  # RFC 3161 time-stamping authority; empty: none
+AFFIDAVIT_TSA_ROOTS = env_str("AFFIDAVIT_TSA_ROOTS")  # PEM file: the certificates that its tokens must lead to
 AFFIDAVIT_WITNESS_URL = env_str("AFFIDAVIT_WITNESS_URL")  # C2SP witness; empty: none
 AFFIDAVIT_WITNESS_VKEY = env_str("AFFIDAVIT_WITNESS_VKEY")
 

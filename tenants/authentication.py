@@ -33,7 +33,7 @@ SCOPE_PERMISSIONS: Mapping[str, frozenset[str]] = {
     Scope.INGEST: frozenset({"decision.write", "evaluation.ask", "feedback.write", "event.write"}),
     Scope.READ: frozenset({"decision.read", "decision.read_payload", "ledger.read", "policy.read", "case.read"}),
     Scope.MANAGE: frozenset(
-        {"decision.read", "ledger.read", "policy.read", "case.read", "policy.draft", "source.manage"}
+        {"decision.read", "ledger.read", "policy.read", "case.read", "policy.draft", "policy.submit", "source.manage"}
     ),
 }
 

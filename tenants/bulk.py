@@ -14,7 +14,8 @@ from typing import Any
 import psycopg
 from django.db import connections
 from psycopg import sql
-from psycopg.adapt import Buffer, Dumper
+from psycopg.abc import DumperKey
+from psycopg.adapt import Buffer, Dumper, PyFormat
 from psycopg.pq import Format
 
 _EPOCH_2000 = datetime(2000, 1, 1, tzinfo=UTC)
@@ -83,10 +84,10 @@ class PackedArrayDumper(Dumper):
 
     format = Format.BINARY
 
-    def get_key(self, obj: PackedArray, format: Any) -> tuple[type, int]:
-        return (PackedArray, obj.oid)
+    def get_key(self, obj: PackedArray, format: PyFormat) -> DumperKey:
+        return (PackedArray, obj.oid)  # type: ignore[return-value]  # any hashable will do; the alias is narrower
 
-    def upgrade(self, obj: PackedArray, format: Any) -> Dumper:
+    def upgrade(self, obj: PackedArray, format: PyFormat) -> Dumper:
         dumper = PackedArrayDumper(PackedArray)
         dumper.oid = obj.oid
         return dumper

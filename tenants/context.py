@@ -22,10 +22,7 @@ def current_tenant_id() -> uuid.UUID:
     """The tenant in context; raises `TenantRequired` when there is none."""
     tenant_id = _current_tenant.get()
     if tenant_id is None:
-        raise TenantRequired(
-            "No tenant in context: wrap the work in `with tenant_atomic(tenant_id):`, "
-            "or name the tenant with `Model.objects.for_tenant(tenant_id)`."
-        )
+        raise TenantRequired("No tenant in context: wrap the work in `with tenant_atomic(tenant_id):`.")
     return tenant_id
 
 

@@ -57,7 +57,7 @@ def _unwrapped_tenant_key(tenant_id: uuid.UUID, wrapped: bytes) -> bytes:
 
 @lru_cache(maxsize=4096)
 def _wrapped_tenant_key(tenant_id: uuid.UUID, using: str) -> bytes:
-    return bytes(TenantKey.objects.using(using).for_tenant(tenant_id).get().wrapped)
+    return bytes(TenantKey.objects.using(using).get().wrapped)
 
 
 def tenant_key(tenant_id: uuid.UUID, using: str = "default") -> bytes:

@@ -2,11 +2,11 @@
 
 import uuid
 
-from django.db import connection
+from django.db import connections
 
 
-def tenant_ids() -> list[uuid.UUID]:
+def tenant_ids(using: str = "default") -> list[uuid.UUID]:
     """All tenants' ids, in order. Only the worker's and the owner's database roles may ask."""
-    with connection.cursor() as cursor:
+    with connections[using].cursor() as cursor:
         cursor.execute("SELECT tenant_id FROM affidavit_tenant_ids()")
         return [row[0] for row in cursor.fetchall()]

@@ -147,7 +147,7 @@ def key_statements(model: type[models.Model], *, fresh_key: bool) -> list[str]:
     statements.append(f"ALTER TABLE {table} ADD CONSTRAINT {table}_pkey PRIMARY KEY ({', '.join(key_columns(model))})")
     for field in model._meta.local_fields:
         if isinstance(field, TenantForeignKey):
-            target = field.related_model._meta
+            target = field.target_field.model._meta
             statements.append(
                 f"ALTER TABLE {table} ADD CONSTRAINT {table}_{field.column}_fk"
                 f" FOREIGN KEY (tenant_id, {field.column}) REFERENCES {target.db_table} (tenant_id, {target.pk.column})"

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import SimpleTemplateResponse
 
 from tenants.access import Seat, actor_for, seats_of
 from tenants.context import tenant_atomic
@@ -34,7 +35,9 @@ class TenantMiddleware:
         seat = self.seat(request, slug)
         request.seat, request.actor = seat, actor_for(request.user, seat)  # type: ignore[attr-defined, arg-type]
         with tenant_atomic(seat.tenant_id):
-            return view(request, *args, **kwargs)
+            response = view(request, *args, **kwargs)
+            # The admin leaves its templates to be rendered later, when the tenant would be gone.
+            return response.render() if isinstance(response, SimpleTemplateResponse) else response
 
     def seat(self, request: HttpRequest, slug: str | None) -> Seat:
         """The person's seat in the tenant of the path, or (admin) in the one they looked at last."""

@@ -24,15 +24,22 @@ NAVIGATION: tuple[Entry, ...] = (
 )
 
 
+MENU: tuple[Entry, ...] = (
+    Entry("Members", "member-list", "ledger.read"),
+    Entry("API keys", "api-key-list", "key.manage"),
+)
+
+
 def chrome(request: HttpRequest) -> dict[str, Any]:
-    """Context of `base.html`: `seat`, `actor` and `nav` ([{label, url, active}]) inside a tenant, else nothing."""
+    """Context of `base.html` inside a tenant: `seat`, `actor`, `nav` and `menu` ([{label, url, active}]); else none."""
     seat = getattr(request, "seat", None)
     if seat is None:
         return {}
     actor = request.actor  # type: ignore[attr-defined]
-    entries = [
-        {"label": entry.label, "url": reverse(entry.url_name, args=[seat.slug])}
-        for entry in NAVIGATION
-        if actor.may(entry.permission)
-    ]
-    return {"seat": seat, "actor": actor, "nav": [e | {"active": request.path.startswith(e["url"])} for e in entries]}
+    return {"seat": seat, "actor": actor, "nav": _links(request, NAVIGATION), "menu": _links(request, MENU)}
+
+
+def _links(request: HttpRequest, entries: tuple[Entry, ...]) -> list[dict[str, Any]]:
+    actor, slug = request.actor, request.seat.slug  # type: ignore[attr-defined]
+    urls = [(entry.label, reverse(entry.url_name, args=[slug])) for entry in entries if actor.may(entry.permission)]
+    return [{"label": label, "url": url, "active": request.path.startswith(url)} for label, url in urls]

@@ -17,3 +17,11 @@ class HasScope(BasePermission):
         actor = request.auth
         needed = getattr(view, "permissions", {}).get(request.method)
         return isinstance(actor, Actor) and needed is not None and actor.may(needed)
+
+
+def actor_of(request: Request) -> Actor:
+    """The program behind a request that `ApiKeyAuthentication` let in."""
+    actor: Any = request.auth
+    if not isinstance(actor, Actor):
+        raise TypeError("The view is not guarded by ApiKeyAuthentication.")
+    return actor

@@ -24,15 +24,17 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     response = drf_exception_handler(error, context)
     if response is None:
         return None
+    more: dict[str, Any] = {}
     if isinstance(error, Http404):
-        title, detail, more = "Not found", "", {}
+        title, detail = "Not found", ""
     elif isinstance(error, PermissionDenied):
-        title, detail, more = "Forbidden", str(error), {}
+        title, detail = "Forbidden", str(error)
     elif isinstance(error, exceptions.ValidationError):
-        title, detail, more = "The request is not valid", "", {"errors": error.get_full_details()}
+        title, detail = "The request is not valid", ""
+        more["errors"] = error.get_full_details()
     else:
         title = getattr(error, "default_detail", "Error")
-        detail, more = str(getattr(error, "detail", "")), {}
+        detail = str(getattr(error, "detail", ""))
     response.data = {"type": "about:blank", "title": str(title), "status": response.status_code}
     response.data |= ({"detail": detail} if detail and detail != str(title) else {}) | more
     response.content_type = CONTENT_TYPE

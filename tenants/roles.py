@@ -44,7 +44,14 @@ PERMISSIONS: Mapping[str, frozenset[str]] = {
     },
     Role.POLICY_AUTHOR: READING | {"policy.draft", "policy.submit", "policy.backtest", "finding.respond"},
     Role.POLICY_APPROVER: READING
-    | {"policy.approve", "policy.activate", "policy.break_glass", "finding.respond", "decision.read_payload"},
+    | {
+        "policy.approve",
+        "policy.activate",
+        "policy.break_glass",
+        "policy.backtest",
+        "finding.respond",
+        "decision.read_payload",
+    },
     Role.AUDITOR: READING
     | {
         "decision.read_payload",

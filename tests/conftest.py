@@ -27,7 +27,9 @@ def database(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     name = _database_name()
     with django_db_blocker.unblock():
         owner = settings.DATABASES["owner"]
-        administrator = {k: owner[v] for k, v in {"user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}.items()}
+        administrator = {
+            k: owner[v] for k, v in {"user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}.items()
+        }
         with psycopg.connect(**administrator, dbname=owner["NAME"], autocommit=True) as connection:
             connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
             connection.execute(f"CREATE DATABASE {name}")

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from django.conf import settings
 from django.db.models import Q
@@ -12,6 +13,7 @@ from tenants.ids import uuid7_time
 from tenants.ledger.log import active_log
 from tenants.ledger.merkle import consistency_proof, inclusion_proof
 from tenants.ledger.proofs import TrustPolicy, build_proof, trust
+from tenants.ledger.receipts import receipt_signer
 from tenants.ledger.tiles import ENTRIES, HEIGHT, WIDTH, TileRef, encode_bundle, node_reader, tile_width
 from tenants.models import LedgerCheckpoint, LedgerKey, LedgerLeaf, LedgerLog, LedgerQueue, LedgerTile
 
@@ -22,10 +24,27 @@ class NotThere(LookupError):
     """No such tile, leaf or checkpoint (yet)."""
 
 
+def log_of(shard: int | None = None) -> LedgerLog:
+    """One of the tenant's logs; without a shard the growing one. Raises `NotThere`."""
+    rows = LedgerLog.objects.all() if shard is None else LedgerLog.objects.filter(shard=shard)
+    log = rows.order_by("-shard").first()
+    if log is None:
+        raise NotThere("No such log.")
+    return log
+
+
 def latest_checkpoint(shard: int | None = None) -> LedgerCheckpoint | None:
     """The newest signed head (of one shard, or of the newest that has one)."""
     rows = LedgerCheckpoint.objects.all() if shard is None else LedgerCheckpoint.objects.filter(shard=shard)
     return rows.order_by("-shard", "-size").first()
+
+
+def signed_head(log: LedgerLog) -> LedgerCheckpoint:
+    """The log's newest signed head. Raises `NotThere` before the first."""
+    checkpoint = latest_checkpoint(log.shard)
+    if checkpoint is None:
+        raise NotThere("Nothing is signed yet; ask again in a few seconds.")
+    return checkpoint
 
 
 def tile_bytes(log: LedgerLog, ref: TileRef) -> bytes:
@@ -36,10 +55,15 @@ def tile_bytes(log: LedgerLog, ref: TileRef) -> bytes:
         first = ref.index * WIDTH
         rows = LedgerLeaf.objects.filter(shard=log.shard, leaf_index__gte=first, leaf_index__lt=first + ref.width)
         return encode_bundle([bytes(leaf) for leaf in rows.order_by("leaf_index").values_list("leaf", flat=True)])
-    data = LedgerTile.objects.filter(shard=log.shard, level=ref.level, tile_index=ref.index).values_list(
-        "data", flat=True
-    )
-    return bytes(data[0])[: ref.width * HASH_BYTES]
+    return tile_data(log.shard, ref.level, ref.index, ref.width)
+
+
+def tile_data(shard: int, level: int, index: int, width: int) -> bytes:
+    """The first `width` hashes of a stored tile; a wider one starts with the narrower one's."""
+    tile = LedgerTile.objects.filter(shard=shard, level=level, tile_index=index).first()
+    if tile is None:
+        raise LookupError(f"Tile {level}/{index} is missing: run verify_ledger.")
+    return bytes(tile.data)[: width * HASH_BYTES]
 
 
 class Prover:
@@ -75,8 +99,7 @@ class Prover:
     def _tile(self, level: int, index: int, width: int) -> bytes:
         data = self._tiles.get((level, index))
         if data is None:
-            row = LedgerTile.objects.get(shard=self.checkpoint.shard, level=level, tile_index=index)
-            data = self._tiles[level, index] = bytes(row.data)
+            data = self._tiles[level, index] = tile_data(self.checkpoint.shard, level, index, WIDTH)
         return data[: width * HASH_BYTES]
 
 
@@ -100,9 +123,28 @@ def proof_of(record_id: uuid.UUID) -> str:
     return Prover(checkpoint, [leaf.leaf_index]).proof(leaf)
 
 
+def proof_at(log: LedgerLog, leaf_index: int) -> str:
+    """The tlog-proof of the leaf at an index. Raises `NotThere` until a signed head covers it."""
+    checkpoint = signed_head(log)
+    leaf = LedgerLeaf.objects.filter(shard=log.shard, leaf_index=leaf_index).first()
+    if leaf is None or leaf_index >= checkpoint.size:
+        raise NotThere(f"The newest signed head covers the leaves below {checkpoint.size}.")
+    return Prover(checkpoint, [leaf_index]).proof(leaf)
+
+
+def consistency_between(log: LedgerLog, old_size: int, new_size: int) -> list[bytes]:
+    """The proof (RFC 9162 §2.1.4) from one size to a later one, both within the log."""
+    return consistency_proof(old_size, new_size, node_reader(new_size, partial(tile_data, log.shard)))
+
+
 def trust_policy() -> TrustPolicy:
     """Whose checkpoints to believe: every key that has signed this tenant's logs."""
     return trust(LedgerKey.objects.order_by("shard", "first_used_at").values_list("vkey", flat=True))
+
+
+def trust_text() -> str:
+    """`trust_policy` as c2sp.org/tlog-policy text; the instance's key of receipts stands in a comment."""
+    return f"{trust_policy().text}# receipts: {receipt_signer().verifier.vkey}\n"
 
 
 def proof_states(record_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
@@ -127,6 +169,11 @@ class Health:
     queued_capped: bool
     oldest_queued: timedelta
     unsigned: timedelta
+
+    @property
+    def covered(self) -> int:
+        """Leaves under the newest signed head."""
+        return self.checkpoint.size if self.checkpoint and self.checkpoint.shard == self.log.shard else 0
 
     @property
     def is_current(self) -> bool:

@@ -106,7 +106,8 @@ def _take_queue(cursor: psycopg.Cursor[Any], tenant_id: uuid.UUID, limit: int) -
 def _write_tiles(cursor: psycopg.Cursor[Any], tenant_id: uuid.UUID, head: Head, hashes: list[bytes]) -> None:
     def edge(level: int, index: int, width: int) -> bytes:
         cursor.execute(
-            "SELECT data FROM tenants_ledgertile WHERE tenant_id = %s AND shard = %s AND level = %s AND tile_index = %s",
+            "SELECT data FROM tenants_ledgertile"
+            " WHERE tenant_id = %s AND shard = %s AND level = %s AND tile_index = %s",
             [tenant_id, head.shard, level, index],
         )
         row = cursor.fetchone()

@@ -1,7 +1,7 @@
 """Tenants, people, keys and the ledger's tables."""
 
 from tenants.models.api_key import ApiKey, Scope
-from tenants.models.base import TenantForeignKey, TenantManager, TenantModel, TenantQuerySet
+from tenants.models.base import TenantForeignKey, TenantManager, TenantModel
 from tenants.models.keys import SubjectKey, TenantKey
 from tenants.models.ledger import (
     AnchorState,
@@ -40,6 +40,5 @@ __all__ = [
     "TenantKey",
     "TenantManager",
     "TenantModel",
-    "TenantQuerySet",
     "User",
 ]

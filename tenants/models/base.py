@@ -1,7 +1,7 @@
 """What every tenant-scoped model stands on: the scoped manager, the key, the foreign key."""
 
 import uuid
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from django.db import models
 
@@ -11,19 +11,12 @@ from tenants.ids import uuid7_now
 ModelT = TypeVar("ModelT", bound=models.Model)
 
 
-class TenantQuerySet(models.QuerySet[ModelT]):
-    """A query that already carries its tenant."""
-
-    def for_tenant(self, tenant_id: uuid.UUID) -> Self:
-        """Narrow to one tenant by name, beside whatever the context says."""
-        return self.filter(tenant_id=tenant_id)
-
-
-class TenantManager(models.Manager.from_queryset(TenantQuerySet)[ModelT]):  # type: ignore[misc]
+class TenantManager(models.Manager[ModelT]):
     """Default and base manager of tenant-scoped models: raises `TenantRequired` outside a tenant."""
 
-    def get_queryset(self) -> TenantQuerySet[ModelT]:
-        return super().get_queryset().filter(tenant_id=current_tenant_id())  # type: ignore[no-any-return]
+    def get_queryset(self) -> models.QuerySet[ModelT]:
+        """Every query carries its tenant, beside what the database's own policies add."""
+        return super().get_queryset().filter(tenant_id=current_tenant_id())
 
 
 class TenantForeignKey(models.ForeignKey[Any, Any]):
@@ -39,13 +32,28 @@ class TenantForeignKey(models.ForeignKey[Any, Any]):
         super().__init__(to, on_delete, **kwargs)
 
 
+class OwnerKey(models.ForeignKey[Any, Any]):
+    """Whose row it is: the tenant in context, unless said. Never empty, so it is no field "with a default"."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        given: dict[str, Any] = {
+            "to": "tenants.Tenant",
+            "on_delete": models.PROTECT,
+            "related_name": "+",
+            "db_index": False,
+        }
+        super().__init__(**(given | kwargs))
+
+    def get_default(self) -> uuid.UUID:
+        """The tenant in context; raises `TenantRequired` when there is none."""
+        return current_tenant_id()
+
+
 class TenantModel(models.Model):
     """A row of one tenant. The ORM sees `id`; the database's primary key is `(tenant_id, id)`."""
 
     id = models.UUIDField(primary_key=True, default=uuid7_now, editable=False)
-    tenant = models.ForeignKey(
-        "tenants.Tenant", on_delete=models.PROTECT, related_name="+", db_index=False, default=current_tenant_id
-    )
+    tenant = OwnerKey()
 
     objects = TenantManager()
 

@@ -117,7 +117,9 @@ class LedgerAnchor(TenantModel):
     tried_at = models.DateTimeField(null=True)
 
     class Meta(TenantModel.Meta):
-        constraints = (models.UniqueConstraint(fields=("tenant", "shard", "size", "sink"), name="ledger_anchor_unique"),)
+        constraints = (
+            models.UniqueConstraint(fields=("tenant", "shard", "size", "sink"), name="ledger_anchor_unique"),
+        )
 
 
 class LedgerKey(TenantRow):

@@ -3,7 +3,8 @@
 import uuid
 from dataclasses import dataclass
 
-import factory
+from factory.declarations import LazyFunction, Sequence
+from factory.django import DjangoModelFactory, Password
 
 from tenants.access import Seat, actor_for
 from tenants.actors import Actor
@@ -14,16 +15,16 @@ from tenants.services import NewKey, add_member, create_key, create_source, crea
 PASSWORD = "correct horse battery staple"
 
 
-class UserFactory(factory.django.DjangoModelFactory[User]):
+class UserFactory(DjangoModelFactory[User]):
     """A person with `PASSWORD`."""
 
     class Meta:
         model = User
         skip_postgeneration_save = True
 
-    email = factory.LazyFunction(lambda: f"p-{uuid.uuid4().hex[:12]}@example.org")
-    name = factory.Sequence(lambda n: f"Person {n}")
-    password = factory.django.Password(PASSWORD)
+    email = LazyFunction(lambda: f"p-{uuid.uuid4().hex[:12]}@example.org")
+    name = Sequence(lambda n: f"Person {n}")
+    password = Password(PASSWORD)
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,7 @@ def make_cast(slug: str | None = None) -> Cast:
     slug = slug or f"t-{uuid.uuid4().hex[:12]}"
     people: dict[str, User] = {role: UserFactory.create() for role in Role.values}
     tenant = create_tenant(slug=slug, name=f"Tenant {slug}", owner=people[Role.OWNER])
-    actors = {
-        role: actor_for(person, Seat(tenant.pk, slug, tenant.name, (role,))) for role, person in people.items()
-    }
+    actors = {role: actor_for(person, Seat(tenant.pk, slug, tenant.name, (role,))) for role, person in people.items()}
     owner = actors[Role.OWNER]
     for role, person in people.items():
         if role != Role.OWNER:

@@ -72,7 +72,7 @@ def test_references_inside_a_tenant_carry_it() -> None:
     for model in our_models():
         for field in model._meta.local_fields:
             if isinstance(field, models.ForeignKey) and field.name != "tenant":
-                target = field.related_model
+                target = field.remote_field.model
                 is_tenant_scoped = isinstance(target._default_manager, TenantManager)
                 assert isinstance(field, TenantForeignKey) == is_tenant_scoped, f"{model._meta.label}.{field.name}"
 

@@ -1,0 +1,49 @@
+"""RFC 3161: a time-stamping authority signs that a head existed at a moment."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from cryptography import x509
+from rfc3161_client import (
+    HashAlgorithm,
+    TimestampRequestBuilder,
+    TimeStampResponse,
+    VerificationError,
+    VerifierBuilder,
+    decode_timestamp_response,
+)
+
+from tenants.ledger.sinks import Anchored, Head, post
+
+HEADERS = {"Content-Type": "application/timestamp-query", "Accept": "application/timestamp-reply"}
+
+
+@dataclass(frozen=True, slots=True)
+class TimestampSink:
+    """Keeps a DER-encoded TimeStampResp over the note's bytes, which leads to a certificate in the PEM file `roots`."""
+
+    url: str
+    roots: Path
+    name: str = "rfc3161"
+    every: timedelta = timedelta(hours=1)
+
+    def anchor(self, head: Head) -> Anchored:
+        message = head.note.encode()
+        asked = TimestampRequestBuilder().data(message).hash_algorithm(HashAlgorithm.SHA256).build()
+        answer = post(self.url, asked.as_bytes(), HEADERS)
+        if answer.status != 200:
+            raise ValueError(f"the authority answered {answer.status}")
+        response = verified(answer.body, message, self.roots, asked.nonce)
+        return Anchored(answer.body, f"stamped {response.tst_info.gen_time:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def verified(der: bytes, message: bytes, roots: Path, nonce: int | None = None) -> TimeStampResponse:
+    """The token, if it stamps `message`, answers `nonce` and leads to one of `roots`; raises ValueError."""
+    builder = VerifierBuilder(roots=x509.load_pem_x509_certificates(roots.read_bytes()), nonce=nonce)
+    try:
+        response = decode_timestamp_response(der)
+        builder.build().verify_message(response, message)
+    except VerificationError as error:
+        raise ValueError(f"the time stamp does not hold: {error}") from error
+    return response
