@@ -14,8 +14,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from tenants.actors import Actor
 from tenants.context import tenant_atomic
+from tenants.permissions import actor_of
 from traces.ingest import post_decisions
 from traces.representation import detail, summary
 from traces.selectors import MAX_PAGE_SIZE, PAGE_SIZE, DecisionFilter, FilterError, get_decision, open_payload, page
@@ -96,11 +96,3 @@ class DecisionDetail(APIView):
             if not actor.may("decision.read_payload"):
                 return Response(summary(decision))
             return Response(detail(decision, open_payload(decision, by=actor, purpose="api")))
-
-
-def actor_of(request: Request) -> Actor:
-    """The program behind an authenticated request."""
-    actor: Any = request.auth
-    if not isinstance(actor, Actor):
-        raise TypeError("The view is not guarded by ApiKeyAuthentication.")
-    return actor

@@ -50,7 +50,8 @@ def _find_source_gaps(source: SourceSystem, now: datetime) -> int:
         if start is None:
             return 0
         watermark = SequenceWatermark(id=source.pk, checked_to=start - 1, checked_at=now)
-    numbers = list(arrived.filter(source_seq__gt=watermark.checked_to).values_list("source_seq", flat=True)[:CHUNK])
+    later = arrived.filter(source_seq__gt=watermark.checked_to).values_list("source_seq", flat=True)[:CHUNK]
+    numbers = [number for number in later if number is not None]
     gaps = missing_between(watermark.checked_to, numbers)
     rows = [SequenceGap(source=source, first_missing=g.first, last_missing=g.last, noticed_at=now) for g in gaps]
     SequenceGap.objects.bulk_create(rows, ignore_conflicts=True)
@@ -67,7 +68,8 @@ def _close_filled(source: SourceSystem, now: datetime) -> None:
     for gap in SequenceGap.objects.filter(Exists(late), source=source, filled_at=None)[:GAPS_A_RUN]:
         numbers = arrived.filter(source_seq__gte=gap.first_missing, source_seq__lte=gap.last_missing)
         ordered = numbers.order_by("source_seq").values_list("source_seq", flat=True)
-        left = missing_between(gap.first_missing - 1, [*ordered, gap.last_missing + 1])
+        known = [number for number in ordered if number is not None]
+        left = missing_between(gap.first_missing - 1, [*known, gap.last_missing + 1])
         gap.filled_at = now
         gap.save(update_fields=["filled_at"])
         rows = [SequenceGap(source=source, first_missing=m.first, last_missing=m.last, noticed_at=now) for m in left]

@@ -115,7 +115,8 @@ def _part(item: Any) -> Part:
 def _call(call: Any) -> Part:
     if not isinstance(call, dict):
         return Part("json", pretty(call))
-    function = call.get("function") if isinstance(call.get("function"), dict) else call
+    inner = call.get("function")
+    function = inner if isinstance(inner, dict) else call
     arguments = next((function[name] for name in ("arguments", "input", "args") if name in function), None)
     shown = pretty(arguments) if arguments not in (None, "", {}) else ""
     return Part("tool_call", shown, str(function.get("name") or "tool"), str(call.get("id") or ""))

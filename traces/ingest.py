@@ -7,6 +7,7 @@ import uuid
 import zlib
 from typing import Any
 
+import orjson
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
@@ -14,7 +15,6 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-import orjson
 from tenants.access import require
 from tenants.actors import Actor
 from tenants.authentication import KeyRefused, authenticate

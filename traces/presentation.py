@@ -98,7 +98,7 @@ def usage(decision: Decision) -> list[dict[str, Any]]:
 def identifiers(decision: Decision, list_url: str) -> list[dict[str, Any]]:
     """Every id the record goes by; those that others share link to a filtered list."""
     trace = decision.trace_id.hex if decision.trace_id else ""
-    shown = [
+    shown: list[dict[str, Any]] = [
         {"label": "Record", "value": str(decision.pk), "hash": True},
         {"label": "External id", "value": decision.external_id},
         {"label": "Source", "value": decision.source.name},
