@@ -1,0 +1,1 @@
+"""What this machine does with Affidavit: `python -m tests.benchmarks` (docs/benchmarks.md)."""
