@@ -1,0 +1,77 @@
+"""Doors to cases: which ones somebody sees, and what they are to each."""
+
+import uuid
+from datetime import UTC, datetime
+
+from django.core.exceptions import PermissionDenied
+from django.db import models
+
+from audits.models import Case, CaseUserObjectPermission
+from audits.workflow import CaseRole
+from tenants.access import get_row
+from tenants.actors import Actor, Kind
+
+# What a role of the organisation must allow, or a grant on the case must give, to be this to the case.
+PERMISSION_OF = {
+    CaseRole.LEAD: "case.create",
+    CaseRole.PREPARER: "case.work",
+    CaseRole.REVIEWER: "case.review",
+    CaseRole.APPROVER: "case.sign",
+}
+GRANT_FOR = {"case.read": "view_case", "case.work": "work_case", "case.review": "review_case", "case.sign": "sign_case"}
+
+
+def visible_cases(actor: Actor) -> "models.QuerySet[Case]":
+    """Every case for those who read cases; else the ones granted to this person."""
+    if actor.may("case.read"):
+        return Case.objects.all()
+    return Case.objects.filter(pk__in=_live_grants(actor).values("content_object_id"))
+
+
+def get_case(actor: Actor, pk: uuid.UUID) -> Case:
+    """The case, or 404 for one that is missing, foreign, or not for this person."""
+    return get_row(visible_cases(actor).select_related("lead", "preparer", "reviewer"), pk=pk)
+
+
+def lock_case(actor: Actor, pk: uuid.UUID) -> Case:
+    """The case, locked until the transaction ends; same door as `get_case`."""
+    return get_row(visible_cases(actor).select_for_update(of=("self",)), pk=pk)
+
+
+def may_in_case(actor: Actor, case: Case, permission: str) -> bool:
+    """Whether the actor's roles allow it, or a grant on this case that has not expired."""
+    if actor.may(permission):
+        return True
+    grants = _live_grants(actor).filter(content_object_id=case.pk, permission__codename=GRANT_FOR.get(permission, ""))
+    return grants.exists()
+
+
+def roles_in(case: Case, actor: Actor) -> frozenset[CaseRole]:
+    """What the actor is to the case. An approver is anybody who signs and neither leads nor prepared it."""
+    if actor.kind == Kind.SYSTEM:
+        return frozenset({CaseRole.SYSTEM})
+    if actor.user_id is None:
+        return frozenset()
+    claims = {
+        CaseRole.LEAD: case.lead_id == actor.user_id,
+        CaseRole.PREPARER: case.preparer_id == actor.user_id,
+        CaseRole.REVIEWER: case.reviewer_id == actor.user_id,
+        CaseRole.APPROVER: actor.user_id not in {case.lead_id, case.preparer_id},
+    }
+    roles = {role for role, claimed in claims.items() if claimed and may_in_case(actor, case, PERMISSION_OF[role])}
+    if actor.may("member.manage"):
+        roles.add(CaseRole.ADMIN)
+    return frozenset(roles)
+
+
+def person_of(actor: Actor) -> uuid.UUID:
+    """The person behind it: only people write findings and sign. Raises `PermissionDenied` for a program."""
+    if actor.user_id is None:
+        raise PermissionDenied("Only a person does this.")
+    return actor.user_id
+
+
+def _live_grants(actor: Actor) -> "models.QuerySet[CaseUserObjectPermission]":
+    if actor.user_id is None:
+        return CaseUserObjectPermission.objects.none()
+    return CaseUserObjectPermission.objects.filter(user_id=actor.user_id, expires_at__gt=datetime.now(UTC))

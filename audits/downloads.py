@@ -1,0 +1,39 @@
+"""The two files that leave a case, the same through pages and API: the report (PDF) and the evidence bundle (zip)."""
+
+from base64 import b64encode
+
+from django.http import FileResponse, HttpResponse, HttpResponseBase
+from django.utils.http import content_disposition_header
+
+from audits import tasks
+from audits.bundle import export_bundle
+from audits.models import Case
+from audits.publishing import current_report, report_filename, report_pdf
+from tenants.actors import Actor
+
+RETRY_SECONDS = 5
+PDF, ZIP = "application/pdf", "application/zip"
+
+
+def report_response(actor: Actor, case: Case) -> HttpResponse | None:
+    """The PDF of the case as it is; None while a worker builds it. Raises `NotAllowed` where there is nothing yet."""
+    report = current_report(by=actor, case=case)
+    if report is None:
+        tasks.build_report_later(case)
+        return None
+    pdf = report_pdf(report)
+    if pdf is None:
+        return HttpResponse("This report was erased.", status=410, content_type="text/plain")
+    headers = {
+        "Content-Disposition": content_disposition_header(True, report_filename(case, report)) or "",
+        "Content-Digest": f"sha-256=:{b64encode(bytes(report.sha256)).decode()}:",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return HttpResponse(pdf, content_type=PDF, headers=headers)
+
+
+def bundle_response(actor: Actor, case: Case) -> HttpResponseBase:
+    """The bundle, streamed from a temporary file."""
+    file = export_bundle(by=actor, case=case)
+    name = f"{case.reference}-r{case.revision}-evidence.zip"
+    return FileResponse(file, as_attachment=True, filename=name, content_type=ZIP)

@@ -1,0 +1,112 @@
+"""The case: what is examined, by whom, where it stands; its timeline; its sealed revisions."""
+
+from typing import Any
+
+from django.db import models
+from django.utils import timezone
+
+from audits.workflow import SEALED, WORKABLE, State
+from tenants.models import TenantForeignKey, TenantModel
+
+
+class CaseType(models.TextChoices):
+    PERIODIC = "periodic", "Periodic review"
+    TRIGGERED = "triggered", "Triggered review"
+    INCIDENT = "incident", "Incident"
+    EXPLANATION = "explanation", "Explanation"
+    CONTEST = "contest", "Contested decision"
+    ERASURE = "erasure", "Erasure"
+    MODEL_CHANGE = "model_change", "Model change"
+    POLICY_EXCEPTION = "policy_exception", "Policy exception"
+
+
+def person(*, null: bool = False) -> "models.ForeignKey[Any, Any]":
+    """A reference to a person, who outlives their membership."""
+    return models.ForeignKey("tenants.User", on_delete=models.PROTECT, null=null, blank=null, related_name="+")
+
+
+class Case(TenantModel):
+    """An audit of decisions. `version` grows with each transition and is what a caller expects (If-Match);
+    `revision` grows when a signed case is reopened."""
+
+    number = models.IntegerField(editable=False)  # 1, 2, 3 … within the tenant
+    type = models.CharField(max_length=20, choices=CaseType.choices, default=CaseType.PERIODIC)
+    title = models.CharField(max_length=200)
+    objective = models.TextField(blank=True)
+    criteria = models.TextField(blank=True)
+    scope_query = models.BinaryField()  # canonical JSON of a traces DecisionFilter
+    state = models.CharField(max_length=20, choices=State.choices, default=State.DRAFT)
+    held_from = models.CharField(max_length=20, choices=State.choices, blank=True)
+    version = models.IntegerField(default=1)
+    revision = models.IntegerField(default=1)
+    lead = person()
+    preparer = person(null=True)
+    reviewer = person(null=True)
+    due = models.DateField(null=True, blank=True)
+    opened_at = models.DateTimeField(default=timezone.now, editable=False)
+    state_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta(TenantModel.Meta):
+        default_permissions = ()
+        permissions = (
+            ("view_case", "Can read this case"),
+            ("work_case", "Can work on this case"),
+            ("review_case", "Can review this case"),
+            ("sign_case", "Can sign this case"),
+        )
+        constraints = (
+            models.UniqueConstraint(fields=("tenant", "number"), name="case_number_unique"),
+            models.CheckConstraint(condition=~models.Q(preparer=models.F("reviewer")), name="case_reviewer_is_another"),
+            models.CheckConstraint(
+                condition=models.Q(state=State.ON_HOLD) ^ models.Q(held_from=""), name="case_held_from_somewhere"
+            ),
+        )
+        indexes = (models.Index(fields=("tenant", "state", "number"), name="case_state"),)
+
+    def __str__(self) -> str:
+        return f"{self.reference} {self.title}"
+
+    @property
+    def reference(self) -> str:
+        """How people call it: `C-12`."""
+        return f"C-{self.number}"
+
+    @property
+    def is_workable(self) -> bool:
+        """Whether items and findings may change now."""
+        return self.state in WORKABLE
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether the current revision is signed."""
+        return self.state in SEALED
+
+
+class CaseEvent(TenantModel):
+    """A line of the case's timeline, append-only. `id` is that of the ledger event it belongs to."""
+
+    case = TenantForeignKey(Case, on_delete=models.PROTECT, related_name="events")
+    revision = models.IntegerField()
+    tag = models.CharField(max_length=64)
+    action = models.CharField(max_length=20, blank=True)
+    from_state = models.CharField(max_length=20, choices=State.choices, blank=True)
+    to_state = models.CharField(max_length=20, choices=State.choices, blank=True)
+    actor = models.CharField(max_length=200)  # as the ledger names them
+    actor_label = models.CharField(max_length=200)  # as people knew them then
+    note = models.TextField(blank=True)
+
+    class Meta(TenantModel.Meta):
+        indexes = (models.Index(fields=("tenant", "case", "id"), name="case_event_case"),)
+
+
+class CaseRevision(TenantModel):
+    """What was reviewed and is signed: the canonical content of one revision. Append-only."""
+
+    case = TenantForeignKey(Case, on_delete=models.PROTECT, related_name="revisions")
+    revision = models.IntegerField()
+    content = models.BinaryField()  # canonical JSON (audits.content)
+    content_sha256 = models.BinaryField(max_length=32)
+    sealed_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta(TenantModel.Meta):
+        constraints = (models.UniqueConstraint(fields=("tenant", "case", "revision"), name="case_revision_unique"),)

@@ -1,0 +1,114 @@
+"""What came of a case: findings, signatures, reports."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.utils import timezone
+
+from audits.models.case import Case, person
+from audits.models.population import CaseItem
+from audits.workflow import FindingState
+from tenants.models import TenantForeignKey, TenantModel
+
+
+class FindingKind(models.TextChoices):
+    MAJOR = "major_nonconformity", "Major nonconformity"
+    MINOR = "minor_nonconformity", "Minor nonconformity"
+    OBSERVATION = "observation", "Observation"
+    EXCEPTION = "exception", "Exception"
+
+
+class Severity(models.TextChoices):
+    CRITICAL = "critical", "Critical"
+    HIGH = "high", "High"
+    MEDIUM = "medium", "Medium"
+    LOW = "low", "Low"
+    INFO = "info", "Informational"
+
+
+class Finding(TenantModel):
+    """What is wrong, by the five C's: criteria, condition, cause, consequence (effect), corrective recommendation."""
+
+    case = TenantForeignKey(Case, on_delete=models.PROTECT, related_name="findings")
+    item = TenantForeignKey(CaseItem, on_delete=models.PROTECT, null=True, blank=True, related_name="findings")
+    number = models.IntegerField()
+    kind = models.CharField(max_length=20, choices=FindingKind.choices)
+    severity = models.CharField(max_length=10, choices=Severity.choices)
+    criteria = models.TextField()
+    condition = models.TextField()
+    cause = models.TextField(blank=True)
+    effect = models.TextField(blank=True)
+    recommendation = models.TextField(blank=True)
+    response = models.TextField(blank=True)
+    owner = person(null=True)
+    due = models.DateField(null=True, blank=True)
+    state = models.CharField(max_length=20, choices=FindingState.choices, default=FindingState.DRAFT)
+    written_by = person()
+    written_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta(TenantModel.Meta):
+        constraints = (models.UniqueConstraint(fields=("tenant", "case", "number"), name="finding_number_unique"),)
+
+    @property
+    def reference(self) -> str:
+        """How people call it within its case: `F-3`."""
+        return f"F-{self.number}"
+
+
+class Meaning(models.TextChoices):
+    """What a signature means (21 CFR 11.50); a case is signed when there is one of each, by different people."""
+
+    RESPONSIBILITY = "responsibility", "I am responsible for this examination and its conclusions"
+    APPROVAL = "approval", "I reviewed this examination and approve its conclusions"
+
+
+class Signature(TenantModel):
+    """A person's signature on one revision, bound to its content. Append-only. `id` is its ledger event's."""
+
+    case = TenantForeignKey(Case, on_delete=models.PROTECT, related_name="signatures")
+    revision = models.IntegerField()
+    signer = person()
+    role = models.CharField(max_length=20)
+    meaning = models.CharField(max_length=20, choices=Meaning.choices)
+    name_printed = models.CharField(max_length=200)
+    signed_at = models.DateTimeField()
+    auth_methods = ArrayField(models.CharField(max_length=20))
+    payload_sha256 = models.BinaryField(max_length=32)  # the revision's content_sha256
+
+    class Meta(TenantModel.Meta):
+        constraints = (
+            models.UniqueConstraint(fields=("tenant", "case", "revision", "signer"), name="signature_signer_unique"),
+            models.UniqueConstraint(fields=("tenant", "case", "revision", "meaning"), name="signature_meaning_unique"),
+        )
+
+
+class ReportKind(models.TextChoices):
+    DRAFT = "draft", "Draft"
+    FINAL = "final", "Final"
+
+
+class Report(TenantModel):
+    """A PDF that was built: its hash is a leaf. Append-only. `id` is that of its ledger event."""
+
+    case = TenantForeignKey(Case, on_delete=models.PROTECT, related_name="reports")
+    revision = models.IntegerField()
+    kind = models.CharField(max_length=10, choices=ReportKind.choices)
+    content_sha256 = models.BinaryField(max_length=32)  # of the case's content that it shows
+    sha256 = models.BinaryField(max_length=32)
+    bytes = models.BigIntegerField()
+    built_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta(TenantModel.Meta):
+        constraints = (
+            models.UniqueConstraint(
+                fields=("tenant", "case", "revision"),
+                condition=models.Q(kind=ReportKind.FINAL),
+                name="report_final_once",
+            ),
+        )
+        indexes = (models.Index(fields=("tenant", "case", "id"), name="report_case"),)
+
+
+class ReportDocument(TenantModel):
+    """The bytes of a report, apart from it: they can be erased, the record that they existed stays. `id` is its."""
+
+    pdf = models.BinaryField()

@@ -1,0 +1,279 @@
+"""Cases as the pages show them: the contexts that the templates describe in their first lines."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import orjson
+from django.urls import reverse
+
+from audits.models import (
+    Case,
+    CaseEvent,
+    CaseItem,
+    Conclusion,
+    Finding,
+    Population,
+    Report,
+    ReportKind,
+    Sample,
+    Signature,
+)
+from audits.sampling import Evaluation, Method
+from audits.selectors import Progress
+from audits.workflow import Action, State
+from tenants.ids import uuid7_time
+from traces.models import Decision
+from traces.sealing import Content
+
+EXCERPT = 240
+PATH = (
+    State.DRAFT,
+    State.PLANNED,
+    State.POPULATION_FROZEN,
+    State.FIELDWORK,
+    State.IN_REVIEW,
+    State.PENDING_SIGNOFF,
+    State.SIGNED,
+    State.REPORTED,
+)
+STANDS_AT = {
+    State.AWAITING_EVIDENCE: State.FIELDWORK,
+    State.CHANGES_REQUESTED: State.IN_REVIEW,
+    State.CLOSED: State.REPORTED,
+    State.CANCELLED: State.DRAFT,
+}
+# What the button says, what follows, whether it destroys, whether it asks for a reason. In the order of the buttons.
+BUTTONS: Mapping[Action, tuple[str, str, bool, bool]] = {
+    Action.FREEZE: (
+        "Freeze the population",
+        "The decisions in scope that the newest signed checkpoint covers become the population. Nobody can add to it, "
+        "or take from it.",
+        False,
+        False,
+    ),
+    Action.REFREEZE: ("Freeze again", "The population is taken anew; the first one stays on record.", False, True),
+    Action.SUBMIT: ("Submit for review", "The reviewer looks at your conclusions and findings.", False, False),
+    Action.REQUEST_CHANGES: ("Ask for changes", "The case goes back to its preparer.", False, True),
+    Action.ACCEPT: ("Accept the work", "The content is sealed as it is, and waits for its signatures.", False, False),
+    Action.RESUME: ("Resume", "The case goes on where it was.", False, False),
+    Action.CLOSE: ("Close the case", "All findings are settled.", False, False),
+    Action.HOLD: ("Put on hold", "Work stops until you resume.", False, True),
+    Action.CANCEL: ("Cancel the case", "The case ends here. Nothing is deleted.", True, True),
+}
+TONES = {"signature": "seal", "report": "seal", "freeze": "seal", "fail": "breach", "finding": "caution"}
+
+
+def page_url(slug: str, name: str, case: Case, *rest: object) -> str:
+    """The address of one of the case's pages."""
+    return reverse(name, args=[slug, case.pk, *rest])
+
+
+def case_head(slug: str, case: Case) -> dict[str, Any]:
+    """`case` of every template."""
+    return {
+        "number": case.reference,
+        "title": case.title,
+        "url": page_url(slug, "case-detail", case),
+        "type": case.get_type_display(),
+        "state": case.state,
+        "state_label": case.get_state_display(),
+        "objective": case.objective,
+        "criteria": case.criteria,
+        "lead": str(case.lead),
+        "opened_at": case.opened_at,
+        "due": case.due,
+        "revision": case.revision,
+    }
+
+
+def case_row(slug: str, case: Case, today: date) -> dict[str, Any]:
+    """A line of the list; `case` comes from `selectors.case_page`."""
+    is_over = case.is_sealed or case.state == State.CANCELLED
+    return case_head(slug, case) | {
+        "done": case.n_concluded,  # type: ignore[attr-defined]
+        "total": case.n_items,  # type: ignore[attr-defined]
+        "findings": case.n_findings,  # type: ignore[attr-defined]
+        "is_overdue": bool(case.due and case.due < today and not is_over),
+    }
+
+
+def steps(case: Case, events: Sequence[CaseEvent]) -> list[dict[str, Any]]:
+    """The stepper: the usual path, and when each state was first reached in this revision."""
+    current = State(case.held_from) if case.state == State.ON_HOLD else State(case.state)
+    current = STANDS_AT.get(current, current)
+    reached = {event.to_state: uuid7_time(event.pk) for event in events if event.to_state}
+    at = PATH.index(current)
+    order = ["done"] * at + ["current"] + ["todo"] * (len(PATH) - at - 1)
+    if current == State.REPORTED:
+        order[-1] = "done"
+    return [
+        {"label": state.label, "state": stage, "at": reached.get(state) if stage != "todo" else None}
+        for state, stage in zip(PATH, order, strict=True)
+    ]
+
+
+def buttons(slug: str, case: Case, actions: Iterable[Action]) -> list[dict[str, Any]]:
+    """The transitions open to this person that need no form of their own."""
+    url, may = page_url(slug, "case-move", case), set(actions)
+    return [
+        {
+            "label": label,
+            "url": url,
+            "text": text,
+            "danger": danger,
+            "reason": reason,
+            "fields": [{"name": "action", "value": action}, {"name": "version", "value": case.version}],
+        }
+        for action, (label, text, danger, reason) in BUTTONS.items()
+        if action in may
+    ]
+
+
+def population_panel(population: Population | None, sample: Sample | None) -> dict[str, Any] | None:
+    """What was frozen and how it was drawn from."""
+    if population is None:
+        return None
+    return {
+        "count": population.count,
+        "checkpoint_size": population.checkpoint_size,
+        "root": bytes(population.checkpoint_root).hex(),
+        "frozen_at": population.frozen_at,
+        "method": Method(sample.method).label if sample else "",
+        "seed": bytes(sample.seed).hex() if sample and sample.seed else "",
+        "sample": sample.size if sample else None,
+    }
+
+
+def progress_panel(progress: Progress, evaluation: Evaluation | None) -> dict[str, Any] | None:
+    """The bar over the items."""
+    if not progress.total:
+        return None
+    parts, start = [], 0.0
+    for n, tone, name in (
+        (progress.passed, "seal", "passed"),
+        (progress.deviations, "breach", "failed"),
+        (progress.not_applicable, "ink", "not applicable"),
+    ):
+        percent = 100 * n / progress.total
+        parts.append({"percent": round(percent, 2), "from": round(start, 2), "tone": tone, "label": f"{n} {name}"})
+        start += percent
+    return {
+        "done": progress.concluded,
+        "total": progress.total,
+        "passed": progress.passed,
+        "failed": progress.deviations,
+        "na": progress.not_applicable,
+        "parts": parts,
+        "evaluation": evaluation.words if evaluation else "",
+    }
+
+
+def item_row(
+    slug: str, case: Case, item: CaseItem, decision: Decision, content: Content | None, *, is_workable: bool
+) -> dict[str, Any]:
+    """One item; `item.preparer` and the decision's deployment must be loaded."""
+    asked, answered = excerpts(content)
+    return {
+        "id": item.pk,
+        "ordinal": item.ordinal,
+        "leaf_index": item.leaf_index,
+        "url": reverse("decision-detail", args=[slug, decision.pk]),
+        "system": decision.deployment.system,
+        "occurred_at": decision.occurred_at,
+        "asked": asked,
+        "answered": answered,
+        "action": decision.action,
+        "result": Conclusion.FAIL if item.conclusion == Conclusion.EXCEPTION else item.conclusion,
+        "note": item.note,
+        "reviewer": str(item.preparer) if item.preparer else "",
+        "reviewed_at": item.concluded_at,
+        "review_url": page_url(slug, "case-item", case, item.pk) if is_workable else None,
+    }
+
+
+def excerpts(content: Content | None) -> tuple[str, str]:
+    """The first words of the last question and of the answer; empty where they are erased or not shown."""
+    if content is None:
+        return "", ""
+    return _said(content, "input", ("user", "tool", None)), _said(content, "output", ("assistant", None))
+
+
+def _said(content: Content, member: str, roles: tuple[str | None, ...]) -> str:
+    value = orjson.loads(content.canonical.get(member, b"{}")).get(member, "")
+    if isinstance(value, list):
+        turns = [turn for turn in value if not isinstance(turn, dict) or turn.get("role") in roles]
+        value = turns[-1] if turns else ""
+    return _text(value)[:EXCERPT]
+
+
+def _text(value: Any) -> str:
+    """Plain text of a message, of its parts, or of any JSON."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return " ".join(filter(None, (_text(part) for part in value)))
+    if isinstance(value, dict):
+        for name in ("content", "text", "parts"):
+            if value.get(name):
+                return _text(value[name])
+    return orjson.dumps(value).decode() if value not in (None, "", {}) else ""
+
+
+def finding_entry(finding: Finding) -> dict[str, Any]:
+    """A finding in the list of its case."""
+    return {
+        "number": finding.reference,
+        "title": finding.get_kind_display(),
+        "kind": finding.kind,
+        "severity": finding.severity,
+        "state": finding.state,
+        "state_label": finding.get_state_display(),
+        "condition": finding.condition,
+        "recommendation": finding.recommendation,
+        "anchor": finding.reference,
+    }
+
+
+def signature_entry(signature: Signature) -> dict[str, Any]:
+    """A signature as it is printed."""
+    return {
+        "name": signature.name_printed,
+        "role": signature.role.capitalize(),
+        "meaning": signature.get_meaning_display(),
+        "at": signature.signed_at,
+        "payload_sha256": bytes(signature.payload_sha256).hex(),
+    }
+
+
+def report_panel(slug: str, case: Case, report: Report | None) -> dict[str, Any] | None:
+    """The newest report of this revision."""
+    if report is None:
+        return None
+    return {
+        "url": page_url(slug, "case-report", case),
+        "sha256": bytes(report.sha256).hex(),
+        "built_at": report.built_at,
+        "is_draft": report.kind == ReportKind.DRAFT,
+    }
+
+
+def event_entry(event: CaseEvent) -> dict[str, Any]:
+    """A line of the timeline."""
+    title = (
+        State(event.to_state).label if event.to_state else event.tag.partition(".")[0].replace("_", " ").capitalize()
+    )
+    if event.action and not event.to_state:
+        title = f"{title}: {event.action}"
+    return {
+        "at": uuid7_time(event.pk),
+        "title": title,
+        "detail": event.note,
+        "by": event.actor_label,
+        "tone": TONES.get(event.action),
+    }
+
+
+def scope_pairs(scope: Mapping[str, str]) -> list[dict[str, str]]:
+    """The filter of the case, as label and value."""
+    return [{"label": name.replace("_", " ").capitalize(), "value": value} for name, value in scope.items()]

@@ -1,0 +1,230 @@
+"""The course of a case, from opening to review. Freezing and sampling: `populations`; signing: `signing`;
+reports: `publishing`. Each write is one transaction with its leaf."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from django.contrib.auth.models import Permission
+from django.core.exceptions import ValidationError
+from django.db import connection
+from django.db.models import Max
+
+from audits.access import GRANT_FOR, PERMISSION_OF, person_of, roles_in
+from audits.content import case_content, content_sha256
+from audits.models import (
+    Case,
+    CaseItem,
+    CaseRevision,
+    CaseType,
+    CaseUserObjectPermission,
+    Conclusion,
+    Finding,
+    FindingKind,
+    Severity,
+)
+from audits.selectors import items_of
+from audits.timeline import move, open_to_change, record, refuse, require_role
+from audits.workflow import SETTLED_FINDINGS, Action, CaseRole, State
+from tenants.access import require
+from tenants.actors import Actor
+from tenants.context import tenant_atomic
+from tenants.events import Tag
+from tenants.models import Membership, User
+from traces.selectors import DecisionFilter
+
+MAX_GRANT = timedelta(days=90)
+
+# Transitions that need nothing beyond the table and, where it says so, a reason.
+PLAIN_MOVES = frozenset({Action.HOLD, Action.RESUME, Action.CANCEL, Action.REQUEST_CHANGES, Action.CLOSE})
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What a case is about."""
+
+    title: str
+    type: str = CaseType.PERIODIC
+    objective: str = ""
+    criteria: str = ""
+    due: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FindingText:
+    """A finding as its author writes it; `criteria` and `condition` must be there."""
+
+    criteria: str
+    condition: str
+    kind: str = FindingKind.MINOR
+    severity: str = Severity.MEDIUM
+    cause: str = ""
+    effect: str = ""
+    recommendation: str = ""
+    due: date | None = None
+
+
+def open_case(*, by: Actor, scope: DecisionFilter, brief: Brief, lead: User | None = None) -> Case:
+    """A draft case over the decisions that `scope` finds. A program must name the person who leads."""
+    require(by, "case.create")
+    leader = lead.pk if lead else by.user_id
+    if leader is None:
+        raise ValidationError({"lead": "Name the person who leads the case."})
+    with tenant_atomic(by.tenant_id):
+        require_member(leader, CaseRole.LEAD)
+        case = Case(number=_next_number(by.tenant_id), scope_query=scope.canonical(), lead_id=leader, **asdict(brief))
+        case.full_clean(exclude=["scope_query", "lead"])
+        case.save(force_insert=True)
+        body = {"title": case.title, "type": case.type, "scope": scope.as_dict(), "lead": str(leader)}
+        record(case, by, Tag.CASE_OPENED, body, action="open", to=State.DRAFT)
+    return case
+
+
+def _next_number(tenant_id: uuid.UUID) -> int:
+    """Numbers run on without a gap: one opening at a time for each tenant."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"case-number:{tenant_id}"])
+    return (Case.objects.aggregate(last=Max("number"))["last"] or 0) + 1
+
+
+def require_member(user_id: uuid.UUID, role: CaseRole) -> None:
+    """Refuse somebody whose seat in the organisation does not let them be that to a case."""
+    seat = Membership.objects.filter(user_id=user_id).first()
+    if seat is None or PERMISSION_OF[role] not in seat.permissions:
+        raise ValidationError({str(role): f"This person cannot be the {role} of a case."})
+
+
+def plan_case(
+    *, by: Actor, case: Case, preparer: User, reviewer: User, objective: str, criteria: str, version: int | None = None
+) -> Case:
+    """Say who prepares, who reviews, and against what; nobody reviews their own work."""
+    if preparer == reviewer:
+        raise ValidationError({"reviewer": "The reviewer must be somebody else than the preparer."})
+    if not criteria.strip():
+        raise ValidationError({"criteria": "Say what the decisions are held against."})
+    with tenant_atomic(by.tenant_id):
+        locked = open_to_change(by, case.pk, version)
+        require_member(preparer.pk, CaseRole.PREPARER)
+        require_member(reviewer.pk, CaseRole.REVIEWER)
+        locked.preparer, locked.reviewer = preparer, reviewer
+        locked.objective, locked.criteria = objective.strip(), criteria.strip()
+        who = {"preparer": str(preparer.pk), "reviewer": str(reviewer.pk)}
+        move(locked, by, Action.PLAN, body={**who, "objective": locked.objective, "criteria": locked.criteria})
+        locked.save(update_fields=["preparer", "reviewer", "objective", "criteria"])
+    return locked
+
+
+def move_case(*, by: Actor, case: Case, action: Action, reason: str = "", version: int | None = None) -> Case:
+    """Hold, resume, cancel, ask for changes, close."""
+    with tenant_atomic(by.tenant_id):
+        locked = open_to_change(by, case.pk, version)
+        if action not in PLAIN_MOVES:
+            raise refuse(locked, by, f"“{action}” needs more than a reason.")
+        if action == Action.CLOSE and locked.findings.exclude(state__in=SETTLED_FINDINGS).exists():
+            raise refuse(locked, by, "A case closes when all its findings are closed, dismissed or accepted as risk.")
+        move(locked, by, action, reason=reason.strip())
+    return locked
+
+
+def review_item(*, by: Actor, item: CaseItem, conclusion: str, note: str = "") -> CaseItem:
+    """The preparer's conclusion on one decision; a fail says why. May be revised until the case is submitted."""
+    if conclusion not in Conclusion.values:
+        raise ValidationError({"conclusion": "Choose pass, fail, not applicable or exception."})
+    note = note.strip()
+    if conclusion in {Conclusion.FAIL, Conclusion.EXCEPTION} and not note:
+        raise ValidationError({"note": "Say in a few words what is wrong."})
+    with tenant_atomic(by.tenant_id):
+        case = open_to_change(by, item.case_id)
+        _require_workable(case, by, item)
+        row = CaseItem.objects.select_for_update().get(pk=item.pk)
+        before = row.conclusion
+        row.conclusion, row.note = conclusion, note
+        row.preparer_id, row.concluded_at = by.user_id, datetime.now(UTC)
+        row.save(update_fields=["conclusion", "note", "preparer", "concluded_at"])
+        body = {"item": row.ordinal, "decision": str(row.decision_id), "before": before, "conclusion": conclusion}
+        record(case, by, Tag.CASE_ITEM_REVIEWED, body, action=conclusion, note=note)
+    return row
+
+
+def _require_workable(case: Case, by: Actor, item: CaseItem | None) -> None:
+    if not case.is_workable:
+        raise refuse(case, by, f"A case that is {case.get_state_display().lower()} takes no changes to its items.")
+    require_role(case, by, CaseRole.PREPARER, "conclude on its items and write findings")
+    if item is not None and (item.case_id != case.pk or item.revision != case.revision):
+        raise refuse(case, by, "This item belongs to another case or an earlier revision.")
+
+
+def write_finding(*, by: Actor, case: Case, text: FindingText, item: CaseItem | None = None) -> Finding:
+    """A finding of the case, on one item or on the whole."""
+    with tenant_atomic(by.tenant_id):
+        locked = open_to_change(by, case.pk)
+        _require_workable(locked, by, item)
+        number = (locked.findings.aggregate(last=Max("number"))["last"] or 0) + 1
+        finding = Finding(case=locked, item=item, number=number, written_by_id=person_of(by), **asdict(text))
+        finding.full_clean(exclude=["case", "item", "written_by", "owner"])
+        finding.save(force_insert=True)
+        said = {name: value.isoformat() if isinstance(value, date) else value for name, value in asdict(text).items()}
+        body = {"finding": number, "item": item.ordinal if item else None, **said}
+        record(locked, by, Tag.FINDING_WRITTEN, body, action="finding", note=finding.condition)
+    return finding
+
+
+def submit_for_review(*, by: Actor, case: Case, version: int | None = None) -> Case:
+    """Hand the work to the reviewer: every item concluded, every fail with a finding."""
+    with tenant_atomic(by.tenant_id):
+        locked = open_to_change(by, case.pk, version)
+        items = items_of(locked)
+        if n_open := items.filter(conclusion="").count():
+            raise refuse(locked, by, f"{n_open} of the items have no conclusion yet.")
+        unexplained = items.filter(conclusion=Conclusion.FAIL, findings__isnull=True).values_list("ordinal", flat=True)
+        if failed := list(unexplained[:10]):
+            numbers = ", ".join(str(ordinal) for ordinal in failed)
+            raise refuse(locked, by, f"Every fail needs a finding; there is none for item {numbers}.")
+        digest = content_sha256(case_content(locked)).hex()
+        move(locked, by, Action.SUBMIT, body={"content_sha256": digest})
+    return locked
+
+
+def accept_review(*, by: Actor, case: Case, version: int | None = None) -> CaseRevision:
+    """The reviewer is satisfied: the content is sealed as it is, and waits for its signatures."""
+    with tenant_atomic(by.tenant_id):
+        locked = open_to_change(by, case.pk, version)
+        if items_of(locked).filter(preparer_id=by.user_id).exists():
+            raise refuse(locked, by, "Nobody reviews their own work: you concluded on an item of this case.")
+        content = case_content(locked)
+        digest = content_sha256(content)
+        move(locked, by, Action.ACCEPT, body={"content_sha256": digest.hex()})
+        return CaseRevision.objects.create(
+            case=locked, revision=locked.revision, content=content, content_sha256=digest
+        )
+
+
+def grant_case_access(
+    *, by: Actor, case: Case, user: User, permissions: Sequence[str], expires_at: datetime
+) -> list[CaseUserObjectPermission]:
+    """Let a person into one case for at most 90 days, with `case.read`, `case.work`, `case.review` or `case.sign`."""
+    if not permissions or set(permissions) - set(GRANT_FOR):
+        raise ValidationError({"permissions": f"Choose among {', '.join(GRANT_FOR)}."})
+    if not datetime.now(UTC) < expires_at <= datetime.now(UTC) + MAX_GRANT:
+        raise ValidationError({"expires_at": f"Access to a case lasts at most {MAX_GRANT.days} days."})
+    with tenant_atomic(by.tenant_id):
+        locked = open_to_change(by, case.pk)
+        if not roles_in(locked, by) & {CaseRole.LEAD, CaseRole.ADMIN}:
+            raise refuse(locked, by, "Only the lead or an administrator lets people into a case.")
+        if not Membership.objects.filter(user=user).exists():
+            raise ValidationError({"user": "This person is not a member of your organisation."})
+        codenames = [GRANT_FOR[permission] for permission in permissions]
+        rows = Permission.objects.filter(content_type__app_label="audits", codename__in=codenames)
+        grants = [_grant(locked, user, row, expires_at) for row in rows]
+        body = {"user": str(user.pk), "permissions": sorted(permissions), "until": expires_at.isoformat()}
+        record(locked, by, Tag.CASE_ACCESS_GRANTED, body, action="grant")
+    return grants
+
+
+def _grant(case: Case, user: User, permission: Permission, expires_at: datetime) -> CaseUserObjectPermission:
+    grant: CaseUserObjectPermission
+    grant, _ = CaseUserObjectPermission.objects.update_or_create(
+        content_object=case, user=user, permission=permission, defaults={"expires_at": expires_at}
+    )
+    return grant

@@ -1,0 +1,36 @@
+"""Background work on cases. Ids in, one call, nothing else."""
+
+import uuid
+from functools import partial
+
+from celery import shared_task
+from django.db import transaction
+
+from audits import followups, publishing
+from audits.models import Case
+from tenants.actors import system_actor
+from tenants.context import tenant_atomic
+from tenants.directory import tenant_ids
+
+
+@shared_task
+def build_report(tenant_id: str, case_id: str) -> None:
+    """Build the report of a case as it is: final once it is signed, else a draft."""
+    tenant = uuid.UUID(tenant_id)
+    with tenant_atomic(tenant):
+        case = Case.objects.get(pk=case_id)
+    publishing.build_report(case=case, requested_by=system_actor(tenant, "worker"))
+
+
+@shared_task
+def open_follow_ups() -> None:
+    """Open the cases that policies put in force without their quorum ask for."""
+    for tenant_id in tenant_ids():
+        followups.open_cases_for_follow_ups(tenant_id)
+
+
+def build_report_later(case: Case) -> None:
+    """Ask a worker for it once this transaction is committed. A broker that is down is logged, and does not undo the
+    step: the report is built when somebody asks for it."""
+    task = partial(build_report.delay, str(case.tenant_id), str(case.pk))
+    transaction.on_commit(task, robust=True)

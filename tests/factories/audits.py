@@ -1,0 +1,96 @@
+"""Cases and the people on them, through the product's own services."""
+
+from dataclasses import dataclass
+
+from audits.models import Case, Conclusion
+from audits.populations import SamplePlan, draw_sample, freeze_population
+from audits.sampling import Method
+from audits.selectors import items_of
+from audits.services import Brief, accept_review, open_case, plan_case, review_item, submit_for_review
+from audits.signing import sign_case
+from tenants.access import Seat, actor_for
+from tenants.actors import Actor
+from tenants.context import tenant_atomic
+from tenants.models import User
+from tenants.roles import Role
+from tenants.services import add_member
+from tests.audits.log import publish
+from tests.factories.tenants import PASSWORD, Cast, UserFactory
+from traces.selectors import DecisionFilter
+
+EVERYTHING = SamplePlan(Method.ALL, justification="There are few.")
+
+
+@dataclass(frozen=True)
+class Team:
+    """The people of a case: the lead prepares, another auditor reviews and approves, a third has no part in it."""
+
+    cast: Cast
+    lead: Actor
+    reviewer: Actor
+    bystander: Actor
+    people: dict[str, User]
+
+
+def make_team(cast: Cast) -> Team:
+    """The cast's auditor leads; two more auditors join."""
+    people = {"lead": cast.people[Role.AUDITOR], "reviewer": UserFactory.create(), "bystander": UserFactory.create()}
+    seat = Seat(cast.tenant.pk, cast.tenant.slug, cast.tenant.name, (Role.AUDITOR,))
+    for name in ("reviewer", "bystander"):
+        add_member(by=cast.owner, user=people[name], roles=[Role.AUDITOR])
+    actors = {name: actor_for(person, seat) for name, person in people.items()}
+    return Team(cast, actors["lead"], actors["reviewer"], actors["bystander"], people)
+
+
+def planned_case(team: Team, **scope: str) -> Case:
+    """A case that waits for its population."""
+    brief = Brief("Adverse loan decisions", objective="Are reasons given?")
+    case = open_case(by=team.lead, scope=DecisionFilter.from_query(scope), brief=brief)
+    return plan_case(
+        by=team.lead,
+        case=case,
+        preparer=team.people["lead"],
+        reviewer=team.people["reviewer"],
+        objective=brief.objective,
+        criteria="Every refusal names a reason.",
+    )
+
+
+def case_in_fieldwork(team: Team, plan: SamplePlan = EVERYTHING, **scope: str) -> Case:
+    """A case with its items; what was submitted before is in its population."""
+    case = planned_case(team, **scope)
+    publish(team.cast)
+    freeze_population(by=team.lead, case=case)
+    publish(team.cast)
+    draw_sample(by=team.lead, case=case, plan=plan)
+    return fresh(case)
+
+
+def case_in_review(team: Team, plan: SamplePlan = EVERYTHING, **scope: str) -> Case:
+    """A case of which every item passed."""
+    case = case_in_fieldwork(team, plan, **scope)
+    pass_every_item(team, case)
+    return submit_for_review(by=team.lead, case=case)
+
+
+def pass_every_item(team: Team, case: Case) -> None:
+    """The lead concludes on everything."""
+    with tenant_atomic(case.tenant_id):
+        items = list(items_of(case))
+    for item in items:
+        review_item(by=team.lead, item=item, conclusion=Conclusion.PASS)
+
+
+def signed_case(team: Team, plan: SamplePlan = EVERYTHING, **scope: str) -> Case:
+    """A case with both signatures."""
+    case = case_in_review(team, plan, **scope)
+    accept_review(by=team.reviewer, case=case)
+    sign_case(by=team.lead, case=case, password=PASSWORD)
+    sign_case(by=team.reviewer, case=case, password=PASSWORD)
+    return fresh(case)
+
+
+def fresh(case: Case) -> Case:
+    """The row as it is now."""
+    with tenant_atomic(case.tenant_id):
+        return Case.objects.select_related("lead", "preparer", "reviewer").get(pk=case.pk)
