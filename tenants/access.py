@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
 from django.db import connection, models
 from django.http import Http404
 
@@ -55,5 +55,5 @@ def get_row(queryset: models.QuerySet[ModelT], **lookup: Any) -> ModelT:
     """The one row, or 404 in words that do not tell a foreign row from a missing one."""
     try:
         return queryset.get(**lookup)
-    except (ObjectDoesNotExist, ValueError, TypeError):
+    except (ObjectDoesNotExist, ValidationError, ValueError, TypeError):
         raise Http404(f"No such {queryset.model._meta.verbose_name}.") from None

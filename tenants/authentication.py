@@ -5,7 +5,6 @@ Real clients send a key in three ways, so all are read: `Authorization: Bearer <
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 import time
@@ -33,7 +32,20 @@ SCOPE_PERMISSIONS: Mapping[str, frozenset[str]] = {
     Scope.INGEST: frozenset({"decision.write", "evaluation.ask", "feedback.write", "event.write"}),
     Scope.READ: frozenset({"decision.read", "decision.read_payload", "ledger.read", "policy.read", "case.read"}),
     Scope.MANAGE: frozenset(
-        {"decision.read", "ledger.read", "policy.read", "case.read", "policy.draft", "policy.submit", "source.manage"}
+        {
+            "decision.read",
+            "ledger.read",
+            "policy.read",
+            "case.read",
+            "case.create",  # a monitor opens one, and names the person who leads it
+            "policy.draft",
+            "policy.submit",
+            "policy.activate",  # what people approved; approving is a person's
+            "policy.backtest",
+            "source.manage",
+            "budget.manage",
+            "price.manage",
+        }
     ),
 }
 
@@ -69,7 +81,7 @@ def presented_key(authorization: str, x_api_key: str) -> Presented:
 def _basic(value: str) -> str:
     try:
         public, _, secret = base64.b64decode(value, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # no base64, or not of UTF-8
         raise KeyRefused("The Basic credentials are not base64 of <public>:<secret>.") from None
     return secret if secret.startswith(f"{KEY_PREFIX}_") else f"{public}_{secret}"
 
@@ -81,7 +93,7 @@ def parse_key(text: str) -> Presented:
         padded = parts[1].upper() + "=" * (-len(parts[1]) % 8)
         try:
             raw = base64.b32decode(padded)
-        except binascii.Error:
+        except ValueError:
             raw = b""
         if len(raw) == 21:
             return Presented(uuid.UUID(bytes=raw[:16]), f"{parts[0]}_{parts[1]}", parts[2])

@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
@@ -9,13 +10,18 @@ from tenants.actors import Actor
 
 
 class HasScope(BasePermission):
-    """Grants what the view's `permissions` names for the method; a view without one is closed."""
+    """Grants what the view's `permissions` names for the method; a view without one is closed.
+
+    A method that the view does not have is 405 for whoever has a key, not a matter of scope.
+    """
 
     message: ClassVar[str] = "This key may not do that; it needs another scope."
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        actor = request.auth
-        needed = getattr(view, "permissions", {}).get(request.method)
+        actor, method = request.auth, str(request.method)
+        if isinstance(actor, Actor) and not hasattr(view, method.lower()):
+            raise MethodNotAllowed(method)
+        needed = getattr(view, "permissions", {}).get("GET" if method == "HEAD" else method)
         return isinstance(actor, Actor) and needed is not None and actor.may(needed)
 
 

@@ -24,6 +24,7 @@ GLOBAL_TABLES: Mapping[str, Access] = {
     "guardian_userobjectpermission": Access({}),
     "guardian_groupobjectpermission": Access({}),
     "django_admin_log": Access({}),
+    "traces_listprice": Access(dict.fromkeys(("web", "worker"), "SELECT") | {"ingest": "SELECT"}),
     "django_migrations": Access(dict.fromkeys(LOGIN_ROLES, "SELECT")),
 }
 

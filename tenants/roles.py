@@ -28,6 +28,8 @@ PERMISSIONS: Mapping[str, frozenset[str]] = {
         "finding.accept_risk",
         "activity.read",
         "decision.export",
+        "budget.manage",
+        "price.manage",
     },
     Role.ADMIN: READING
     | {
@@ -41,6 +43,8 @@ PERMISSIONS: Mapping[str, frozenset[str]] = {
         "finding.respond",
         "activity.read",
         "decision.export",
+        "budget.manage",
+        "price.manage",
     },
     Role.POLICY_AUTHOR: READING | {"policy.draft", "policy.submit", "policy.backtest", "finding.respond"},
     Role.POLICY_APPROVER: READING

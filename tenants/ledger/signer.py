@@ -15,7 +15,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -49,6 +49,18 @@ class Grown:
     origin: str
     size: int
     root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A note as it was signed, and the key (a vkey) that it was signed with; empty in files from before it was kept."""
+
+    note: str
+    vkey: str
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        return Checkpoint.parse(split_note(self.note)[0])
 
 
 @lru_cache(maxsize=4096)
@@ -99,28 +111,36 @@ def sign_log(log: Grown, at: Callable[[str], None] = lambda step: None) -> bool:
         if state is None:
             return False
         last = _last_signed(state)
+        head = _proven(log, last)
         if last is not None and not _is_published(log, last):
-            _publish(log, *last)  # a crash came between the file and the database
-        note = sign_note(_proven(log, last).text, log_signer(log.origin))
-        at("proven")
-        state.seek(0, os.SEEK_END)
-        state.write(json.dumps({"at": datetime.now(UTC).isoformat(), "note": note}) + "\n")
-        state.flush()
-        os.fsync(state.fileno())
-        at("remembered")
-        _publish(log, Checkpoint.parse(split_note(note)[0]), note)
-        at("published")
+            _publish(log, last)  # a crash came between the file and the database
+        if last is None or last.checkpoint != head:
+            _sign(log, state, head, at)
     _alarm_file(log).unlink(missing_ok=True)
     return True
 
 
-def _proven(log: Grown, last: tuple[Checkpoint, str] | None) -> Checkpoint:
+def _sign(log: Grown, state: IO[str], head: Checkpoint, at: Callable[[str], None]) -> None:
+    """Sign, remember outside the database, publish."""
+    signer = log_signer(log.origin)
+    signed = Signed(sign_note(head.text, signer), signer.verifier.vkey)
+    at("proven")
+    state.seek(0, os.SEEK_END)
+    state.write(json.dumps({"at": datetime.now(UTC).isoformat(), **asdict(signed)}) + "\n")
+    state.flush()
+    os.fsync(state.fileno())
+    at("remembered")
+    _publish(log, signed)
+    at("published")
+
+
+def _proven(log: Grown, last: Signed | None) -> Checkpoint:
     """The head to sign, proven to continue the last one. Raises `LedgerRollback`."""
     head = Checkpoint(log.origin, log.size, log.root)
     if last is None:
         _check_root(log)
         return head
-    before = last[0]
+    before = last.checkpoint
     if head.size < before.size or (head.size == before.size and head.root != before.root):
         raise LedgerRollback(
             f"the database has {head.size} leaves (root {head.root.hex()[:16]}…), but {before.size} were signed"
@@ -180,22 +200,22 @@ def _locked_state(log: Grown) -> Iterator[IO[str] | None]:
         yield state
 
 
-def _last_signed(state: IO[str]) -> tuple[Checkpoint, str] | None:
+def _last_signed(state: IO[str]) -> Signed | None:
     """The newest whole note in the file; a line that a crash cut short was never published, and is passed over."""
     size = state.seek(0, os.SEEK_END)
     state.seek(max(0, size - TAIL_BYTES))
     for line in reversed(state.read().split("\n")):
         try:
-            note = json.loads(line)["note"]
+            entry = json.loads(line)
+            return Signed(entry["note"], entry.get("vkey", ""))
         except (ValueError, KeyError, TypeError):
             continue
-        return Checkpoint.parse(split_note(note)[0]), note
     return None
 
 
-def _is_published(log: Grown, last: tuple[Checkpoint, str]) -> bool:
+def _is_published(log: Grown, last: Signed) -> bool:
     """Whether the newest remembered note is in the database (or the database is older: then it is refused later)."""
-    checkpoint = last[0]
+    checkpoint = last.checkpoint
     if checkpoint.size > log.size:
         return True
     with raw_cursor(USING) as cursor:
@@ -206,16 +226,18 @@ def _is_published(log: Grown, last: tuple[Checkpoint, str]) -> bool:
         return cursor.fetchone() is not None
 
 
-def _publish(log: Grown, checkpoint: Checkpoint, note: str) -> None:
-    """Insert the note as it was remembered; the primary key lets one note of a size exist."""
+def _publish(log: Grown, signed: Signed) -> None:
+    """Insert the note as it was remembered, and the key that made it, which may be another by now; the primary key
+    lets one note of a size exist."""
+    checkpoint = signed.checkpoint
     with transaction.atomic(using=USING), raw_cursor(USING) as cursor:
         cursor.execute(
             "INSERT INTO tenants_ledgerkey (tenant_id, shard, vkey, first_used_at) VALUES (%s, %s, %s, %s)"
             " ON CONFLICT DO NOTHING",
-            [log.tenant_id, log.shard, log_signer(log.origin).verifier.vkey, datetime.now(UTC)],
+            [log.tenant_id, log.shard, signed.vkey or log_signer(log.origin).verifier.vkey, datetime.now(UTC)],
         )
         cursor.execute(
             "INSERT INTO tenants_ledgercheckpoint (tenant_id, shard, size, root, note, signed_at)"
             " VALUES (%s, %s, %s, %s, %s, %s)",
-            [log.tenant_id, log.shard, checkpoint.size, checkpoint.root, note, datetime.now(UTC)],
+            [log.tenant_id, log.shard, checkpoint.size, checkpoint.root, signed.note, datetime.now(UTC)],
         )

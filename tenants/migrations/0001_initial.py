@@ -209,7 +209,7 @@ class Migration(migrations.Migration):
                 ('tile_index', models.BigIntegerField()),
                 ('width', models.SmallIntegerField()),
                 ('data', models.BinaryField(max_length=8192)),
-                ('tenant', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant')),
+                ('tenant', tenants.models.base.OwnerKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant')),
             ],
             options={
                 'abstract': False,
@@ -223,7 +223,7 @@ class Migration(migrations.Migration):
                 ('enq_id', models.BigAutoField(primary_key=True, serialize=False)),
                 ('rid', models.UUIDField()),
                 ('leaf', models.BinaryField(max_length=2048)),
-                ('tenant', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant')),
+                ('tenant', tenants.models.base.OwnerKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant')),
             ],
             options={
                 'abstract': False,
@@ -242,7 +242,7 @@ class Migration(migrations.Migration):
                 ('frontier', models.BinaryField(default=bytes)),
                 ('state', models.CharField(choices=[('active', 'Active'), ('frozen', 'Frozen')], default='active', max_length=10)),
                 ('integrated_at', models.DateTimeField(null=True)),
-                ('tenant', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant')),
+                ('tenant', tenants.models.base.OwnerKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant')),
             ],
             options={
                 'abstract': False,
@@ -259,7 +259,7 @@ class Migration(migrations.Migration):
                 ('rid', models.UUIDField()),
                 ('leaf', models.BinaryField(max_length=2048)),
                 ('leaf_hash', models.BinaryField(max_length=32)),
-                ('tenant', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant')),
+                ('tenant', tenants.models.base.OwnerKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant')),
             ],
             options={
                 'abstract': False,
@@ -274,7 +274,7 @@ class Migration(migrations.Migration):
                 ('shard', models.SmallIntegerField()),
                 ('vkey', models.CharField(max_length=300)),
                 ('first_used_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('tenant', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant')),
+                ('tenant', tenants.models.base.OwnerKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant')),
             ],
             options={
                 'abstract': False,
@@ -307,7 +307,7 @@ class Migration(migrations.Migration):
                 ('root', models.BinaryField(max_length=32)),
                 ('note', models.TextField()),
                 ('signed_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('tenant', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant')),
+                ('tenant', tenants.models.base.OwnerKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant')),
             ],
             options={
                 'abstract': False,

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from django.db import models
 
-from tenants.context import current_tenant_id
+from tenants.context import TenantRequired, current_tenant_id
 from tenants.ids import uuid7_now
 
 ModelT = TypeVar("ModelT", bound=models.Model)
@@ -48,12 +48,22 @@ class OwnerKey(models.ForeignKey[Any, Any]):
         """The tenant in context; raises `TenantRequired` when there is none."""
         return current_tenant_id()
 
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        """Called for every row that is saved or added in bulk: another tenant's goes no further."""
+        require_own(model_instance)
+        return super().pre_save(model_instance, add)
 
-class TenantModel(models.Model):
-    """A row of one tenant. The ORM sees `id`; the database's primary key is `(tenant_id, id)`."""
 
-    id = models.UUIDField(primary_key=True, default=uuid7_now, editable=False)
-    tenant = OwnerKey()
+def require_own(row: models.Model) -> None:
+    """Raise `TenantRequired` for a row of any tenant but the one in context."""
+    if getattr(row, "tenant_id", None) != current_tenant_id():
+        raise TenantRequired(f"This {row._meta.verbose_name} is not of the tenant in context.")
+
+
+class TenantRow(models.Model):
+    """A row of one tenant, whatever its key."""
+
+    tenant = OwnerKey(db_constraint=False)
 
     objects = TenantManager()
 
@@ -61,3 +71,18 @@ class TenantModel(models.Model):
         abstract = True
         base_manager_name = "objects"
         default_manager_name = "objects"
+
+    def delete(self, using: str | None = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
+        """Django deletes a loaded row by its key alone, past every manager: so the tenant is looked at here."""
+        require_own(self)
+        return super().delete(using=using, keep_parents=keep_parents)
+
+
+class TenantModel(TenantRow):
+    """A row of one tenant. The ORM sees `id`; the database's primary key is `(tenant_id, id)`."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7_now, editable=False)
+    tenant = OwnerKey()
+
+    class Meta(TenantRow.Meta):
+        abstract = True

@@ -7,27 +7,12 @@ only the signer writes checkpoints.
 from django.db import models
 from django.utils import timezone
 
-from tenants.models.base import TenantManager, TenantModel
+from tenants.models.base import TenantModel, TenantRow
 
 
 class LogState(models.TextChoices):
     ACTIVE = "active", "Active"
     FROZEN = "frozen", "Frozen"
-
-
-class TenantRow(models.Model):
-    """A tenant-scoped row whose key is made of other columns than an id."""
-
-    tenant = models.ForeignKey(
-        "tenants.Tenant", on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False
-    )
-
-    objects = TenantManager()
-
-    class Meta:
-        abstract = True
-        base_manager_name = "objects"
-        default_manager_name = "objects"
 
 
 class LedgerLog(TenantRow):

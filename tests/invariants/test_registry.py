@@ -18,13 +18,17 @@ ROOT_TABLE = "tenants_tenant"  # isolated by its own id
 MUTABLE = {
     "tenants.Tenant", "tenants.User", "tenants.Membership", "tenants.ApiKey", "tenants.SourceSystem",
     "tenants.SubjectKey", "tenants.LedgerLog", "tenants.LedgerQueue", "tenants.LedgerTile", "tenants.LedgerAnchor",
-    "policies.Policy", "policies.PolicyActivation",
+    "policies.Policy", "policies.PolicyActivation", "policies.PolicyReview", "policies.PolicyBacktest",
+    "policies.PolicyFollowUp",
     "traces.DecisionPayload", "traces.SequenceGap", "traces.SequenceWatermark",
+    "traces.Budget", "traces.RollupQueue", "traces.SubjectRollup", "traces.UsageRollup",
 }  # fmt: skip
 APPEND_ONLY = {
     "tenants.TenantKey", "tenants.LedgerLeaf", "tenants.LedgerCheckpoint", "tenants.LedgerEvent",
-    "policies.PolicyVersion", "policies.PolicySet",
+    "policies.PolicyVersion", "policies.PolicySet", "policies.PolicyApproval",
+    "traces.BudgetAlert", "traces.CostAnomaly", "traces.ListPrice", "traces.ModelPrice", "traces.RestatedCost", "traces.Restatement",
     "traces.Decision", "traces.Deployment", "traces.ModelVersion", "traces.Submission", "traces.RuleHit",
+    "traces.Span", "traces.SpanContent", "traces.Evaluation",
 }  # fmt: skip
 
 # Views that answer without a session: API views check a key, the others show nothing of anybody.

@@ -1,9 +1,11 @@
 """Whoever may change anything in the database is found out, by the derivation or by the signer."""
 
+import random
 import re
 from io import StringIO
 from pathlib import Path
 
+import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.conf import settings
@@ -14,11 +16,12 @@ from tenants.ledger.log import active_log
 from tenants.ledger.merkle import leaf_hash
 from tenants.ledger.notes import Checkpoint, Signer, sign_note, split_note
 from tenants.ledger.sequencer import integrate
-from tenants.ledger.signer import sign_log
+from tenants.ledger.signer import sign_checkpoints, sign_log
 from tenants.models import LedgerCheckpoint, LedgerLeaf, LedgerLog
 from tests.factories.tenants import Cast
 from tests.factories.traces import submit
-from tests.tenants.ledger.test_sequencer import grown, tamper
+from tests.tenants.ledger.backups import Backup
+from tests.tenants.ledger.test_sequencer import administrator, grown, tamper
 
 MIDDLE = 300
 
@@ -158,6 +161,60 @@ def test_a_head_signed_again_with_another_key(log: LedgerLog) -> None:
         f" VALUES ('{log.tenant_id}', 1, '{forger.verifier.vkey}', now())"
     )
     assert "not the one that the signer remembers" in verify(log)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_flipped_byte_anywhere_is_located(log: LedgerLog, seed: int) -> None:
+    """Of a leaf, of its stored hash, or of a tile of either level."""
+    rng = random.Random(seed)
+    index = rng.randrange(log.size)
+    table, column, length, where, located = [
+        ("leaf", "leaf", 60, f"leaf_index = {index}", index),
+        ("leaf", "leaf_hash", 32, f"leaf_index = {index}", index),
+        ("tile", "data", 0, f"level = 0 AND tile_index = {index // 256}", index),
+        ("tile", "data", 64, "level = 1 AND tile_index = 0", 0),
+    ][seed % 4]
+    at = index % 256 * 32 + rng.randrange(32) if not length else rng.randrange(length)
+    tamper(
+        f"UPDATE tenants_ledger{table} SET {column} = set_byte({column}, {at}, get_byte({column}, {at}) # {1 << seed})"
+        f" WHERE {of(log)} AND {where}"
+    )
+    assert first_bad(log) == (at // 32 * 256 if length == 64 else located)
+
+
+@pytest.mark.parametrize("statement", ["UPDATE {} SET shard = 2 WHERE {}", "DELETE FROM {} WHERE {}", "TRUNCATE {}"])
+@pytest.mark.parametrize("table", ["tenants_ledgerleaf", "tenants_ledgercheckpoint"])
+def test_a_superuser_must_first_take_the_triggers_away(log: LedgerLog, table: str, statement: str) -> None:
+    """`session_replication_role` alone, which silences ordinary triggers, is not enough."""
+    for role in ("origin", "replica"):
+        with administrator() as connection:
+            connection.execute(f"SET session_replication_role = {role}")
+            with pytest.raises(psycopg.Error, match="append-only"):
+                connection.execute(statement.format(table, of(log)))
+            connection.rollback()
+    assert verify(log).startswith("holds")
+
+
+def test_a_database_set_back_as_a_whole(log: LedgerLog, cast: Cast, caplog: pytest.LogCaptureFixture) -> None:
+    """All of it agrees with itself again; only what the signer keeps outside knows better, and it raises the alarm."""
+    backup, old = Backup(cast.tenant.pk), log.size
+    submit(cast, 40)
+    integrate(cast.tenant.pk)
+    sign_log(grown(cast))
+    alarm = Path(settings.AFFIDAVIT_SIGNER_STATE) / f"{cast.tenant.pk}-1.rollback"
+    assert not alarm.exists()
+    backup.restore()
+    assert first_bad(log) == old
+    assert f"leaves were signed, the database has {old}" in verify(log)
+    for _ in range(2):  # as it was set back, then grown past the lost size on another history
+        caplog.clear()
+        submit(cast, 60)
+        integrate(cast.tenant.pk)
+        sign_checkpoints()
+        assert [r for r in caplog.records if "LEDGER_ROLLBACK" in r.message and log.origin in r.getMessage()]
+        assert "signed" in alarm.read_text()
+    with tenant_atomic(cast.tenant.pk):
+        assert LedgerCheckpoint.objects.order_by("-size")[0].size == old
 
 
 def test_an_old_head_in_place_of_the_new_one(log: LedgerLog) -> None:
