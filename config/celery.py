@@ -11,6 +11,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 app = Celery("affidavit")
 app.config_from_object(
     {
+        "broker_url": env_str("REDIS_URL"),
         "broker_connection_retry_on_startup": True,
         "task_acks_late": True,  # a killed worker's task runs again: every task is idempotent
         "task_reject_on_worker_lost": True,
@@ -21,10 +22,15 @@ app.config_from_object(
         "timezone": "UTC",
         "beat_schedule": {
             "partitions": {"task": "traces.tasks.ensure_partitions", "schedule": 6 * 3600},
+            "backtests": {"task": "traces.tasks.run_backtests", "schedule": 5},
+            "policy-follow-ups": {"task": "audits.tasks.open_follow_ups", "schedule": 60},
+            "costs": {"task": "traces.tasks.roll_up_costs", "schedule": 15},
+            "cost-anomalies": {"task": "traces.tasks.watch_costs", "schedule": 300},
+            "old-minutes": {"task": "traces.tasks.drop_old_minutes", "schedule": 3600},
+            "drift": {"task": "traces.tasks.look_for_drift", "schedule": 30},
             "sequence-gaps": {"task": "traces.tasks.find_sequence_gaps", "schedule": 60},
             "anchors": {"task": "tenants.tasks.anchor_checkpoints", "schedule": 60},
         },
     }
 )
-app.conf.broker_url = app.conf.result_backend = env_str("REDIS_URL")
 app.autodiscover_tasks()

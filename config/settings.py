@@ -139,6 +139,8 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
+# Source maps are for debuggers: compressing them took half the time of a first start.
+WHITENOISE_SKIP_COMPRESS_EXTENSIONS = ("map", "png", "woff", "woff2", "gz", "br", "jpg", "webp", "ico")
 DATA_UPLOAD_MAX_MEMORY_SIZE = AFFIDAVIT_MAX_BODY
 
 # --- Redis and Celery -----------------------------------------------------------------------------------------

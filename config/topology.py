@@ -68,7 +68,7 @@ class Site:
         stamp = self.static_root / ".collected"
         digest = _static_digest()
         if not stamp.exists() or stamp.read_text() != digest:
-            command = _manage("collectstatic", "--noinput", "--clear", "-v", "0")
+            command = _manage("collectstatic", "--noinput", "--clear", "-v", "0", "-i", "redoc")  # nothing shows it
             supervisor.run_once(self._child("static", *command, role="admin"))
             stamp.write_text(digest)
 

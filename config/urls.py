@@ -3,15 +3,19 @@
 from django.contrib import admin
 from django.contrib.auth.decorators import login_not_required
 from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
 import audits.urls
 import policies.urls
 import tenants.urls
+import traces.otlp.urls
 import traces.urls
-from config import health
+from config import health, home
 
 page_patterns = [
+    path("", home.home, name="tenant-home"),
+    path("ledger/", home.ledger_health, name="ledger-health"),
     *tenants.urls.page_patterns,
     *traces.urls.page_patterns,
     *policies.urls.page_patterns,
@@ -29,6 +33,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include(api_patterns)),
     path("api/v1/openapi.json", login_not_required(SpectacularJSONAPIView.as_view()), name="openapi"),
     path("api/docs/", login_not_required(SpectacularSwaggerSplitView.as_view(url_name="openapi")), name="api-docs"),
+    *traces.otlp.urls.urlpatterns,
+    path("admin/login/", login_not_required(RedirectView.as_view(pattern_name="login", query_string=True))),
     path("admin/", admin.site.urls),
     path("livez", health.livez, name="livez"),
     path("readyz", health.readyz, name="readyz"),
