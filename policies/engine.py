@@ -29,6 +29,9 @@ ACTIONS = (
 """Every action, weakest first. A rule that failed closed yields to a block that is known to be deserved."""
 
 STRENGTH: Mapping[str, int] = {action: rank for rank, action in enumerate(ACTIONS)}
+DENIALS = frozenset({"refrain", "error_fail_closed", "block", "stop"})
+"""Actions after which the answer is not given, and nothing is left to do to it."""
+
 RULE_ACTIONS = tuple(action for action in ACTIONS if not action.startswith("error_"))
 SEVERITIES = ("info", "low", "medium", "high", "critical")
 ON_ERROR: Mapping[str, str] = {"fail_open": "error_fail_open", "fail_closed": "error_fail_closed"}
@@ -61,7 +64,7 @@ class Verdict:
     @property
     def denies(self) -> bool:
         """The answer must not be given as it is, and nothing is left to do to it."""
-        return self.action in ("refrain", "error_fail_closed", "block", "stop")
+        return self.action in DENIALS
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_math, ext_optional, ext_strings
-from google.protobuf import (  # type: ignore[import-untyped]
+from google.protobuf import (
     any_pb2,
     descriptor_pb2,
     descriptor_pool,

@@ -10,7 +10,6 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import pairwise
 
 from django.db import transaction
 
@@ -112,10 +111,22 @@ class Timeline:
         return scope
 
     def _worked_out(self, place: Place) -> _Scope:
-        here = [a for a in self.activations if a.applies(*place)]
-        changes = sorted({a.starts for a in here} | {a.ends for a in here if a.ends is not None})
+        """One pass over the changes, keeping what holds: costs by what holds together, not by all there ever was."""
+        begins: dict[datetime, list[Activation]] = {}
+        ends: dict[datetime, list[Activation]] = {}
+        for activation in self.activations:
+            if activation.applies(*place):
+                begins.setdefault(activation.starts, []).append(activation)
+                if activation.ends is not None:
+                    ends.setdefault(activation.ends, []).append(activation)
+        changes = sorted(begins.keys() | ends.keys())
         sets = [policy_set([])]
-        sets += [policy_set(a for a in here if a.holds_at(start)) for start, _ in pairwise([*changes, None])]
+        holding: dict[int, Activation] = {}
+        for change in changes:
+            for activation in ends.get(change, ()):
+                holding.pop(id(activation), None)
+            holding |= {id(activation): activation for activation in begins.get(change, ())}
+            sets.append(policy_set(holding.values()))
         return _Scope(changes, sets)
 
 
@@ -136,7 +147,8 @@ def timeline_of(tenant_id: uuid.UUID, *, using: str = "default") -> Timeline:
 
 
 def _load(using: str) -> list[Activation]:
-    rows = PolicyActivation.objects.using(using).select_related("policy", "version").order_by("effective")
+    live = PolicyActivation.objects.using(using).filter(cancelled_at__isnull=True)
+    rows = live.select_related("policy", "version").order_by("effective")
     return [
         Activation(
             policy=row.policy.slug,

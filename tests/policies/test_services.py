@@ -4,17 +4,17 @@ import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import IntegrityError
-from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
+from django.core.exceptions import ValidationError
 
+from policies.activations import retire_policy
 from policies.document import compile_policy, parse
 from policies.library import list_starters
-from policies.models import PolicyActivation, PolicySet
-from policies.services import activate_version, draft_version, retire_policy
+from policies.models import PolicySet
+from policies.services import draft_version
 from policies.timeline import Activation, Timeline, policy_set, timeline_of
 from tenants.context import tenant_atomic
 from tenants.roles import Role
+from tests.factories.policies import put_in_force
 from tests.factories.tenants import Cast
 from tests.factories.traces import submit
 from traces.models import Decision, RuleHit
@@ -35,11 +35,9 @@ rules:
 
 
 def test_a_decision_is_judged_by_the_policy_of_its_time(cast: Cast) -> None:
-    author, approver = cast.actors[Role.POLICY_AUTHOR], cast.actors[Role.POLICY_APPROVER]
-    version = draft_version(by=author, source=NO_ADVICE)
     now = datetime.now(UTC)
     (before,) = submit(cast, 1, outcome={"adverse": True}, occurred_at=now.isoformat())
-    activate_version(by=approver, version=version)
+    put_in_force(cast, NO_ADVICE)
     after = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
     (blocked,) = submit(cast, 1, outcome={"adverse": True}, occurred_at=after)
     (passed,) = submit(cast, 1, occurred_at=after)
@@ -52,32 +50,6 @@ def test_a_decision_is_judged_by_the_policy_of_its_time(cast: Cast) -> None:
         assert PolicySet.objects.filter(sha256=rows[blocked].policy_set).exists()
 
 
-def test_the_author_does_not_put_their_own_version_in_force(cast: Cast) -> None:
-    version = draft_version(by=cast.actors[Role.POLICY_AUTHOR], source=NO_ADVICE)
-    with pytest.raises(PermissionDenied):
-        activate_version(by=cast.actors[Role.POLICY_AUTHOR], version=version)
-    both = cast.actors[Role.POLICY_AUTHOR]
-    lifted = type(both)(both.kind, both.tenant_id, both.label, both.permissions | {"policy.activate"}, both.user_id)
-    with pytest.raises(ValidationError, match="somebody else"):
-        activate_version(by=lifted, version=version)
-
-
-def test_nothing_starts_in_the_past_and_nothing_overlaps(cast: Cast) -> None:
-    version = draft_version(by=cast.actors[Role.POLICY_AUTHOR], source=NO_ADVICE)
-    approver = cast.actors[Role.POLICY_APPROVER]
-    with pytest.raises(ValidationError, match="past"):
-        activate_version(by=approver, version=version, starts=datetime.now(UTC) - timedelta(minutes=1))
-    activate_version(by=approver, version=version, starts=datetime.now(UTC) + timedelta(days=1))
-    with pytest.raises(ValidationError, match="planned"):
-        activate_version(by=approver, version=version)
-    with pytest.raises(IntegrityError), tenant_atomic(cast.tenant.pk):
-        PolicyActivation.objects.create(
-            policy=version.policy,
-            version=version,
-            effective=DateTimeTZRange(datetime.now(UTC) + timedelta(days=2), None),
-        )
-
-
 def test_a_document_that_changes_nothing_is_no_version(cast: Cast) -> None:
     author = cast.actors[Role.POLICY_AUTHOR]
     draft_version(by=author, source=NO_ADVICE)
@@ -88,9 +60,8 @@ def test_a_document_that_changes_nothing_is_no_version(cast: Cast) -> None:
 
 
 def test_retiring_ends_it_for_every_process(cast: Cast) -> None:
-    version = draft_version(by=cast.actors[Role.POLICY_AUTHOR], source=NO_ADVICE)
+    version = put_in_force(cast, NO_ADVICE)
     approver = cast.actors[Role.POLICY_APPROVER]
-    activate_version(by=approver, version=version)
     with tenant_atomic(cast.tenant.pk):
         assert timeline_of(cast.tenant.pk).in_force("s", "e", "t", datetime.now(UTC)).enforced
     retire_policy(by=approver, policy=version.policy)
@@ -149,8 +120,7 @@ def brute_match(activations: list[Activation], claim: bytes | None, effective: b
 
 def test_every_starter_can_be_put_in_force(cast: Cast) -> None:
     for starter in list_starters():
-        version = draft_version(by=cast.actors[Role.POLICY_AUTHOR], source=starter.source)
-        activate_version(by=cast.actors[Role.POLICY_APPROVER], version=version)
+        put_in_force(cast, starter.source)
     (pk,) = submit(cast, 1, occurred_at=(datetime.now(UTC) + timedelta(seconds=1)).isoformat())
     with tenant_atomic(cast.tenant.pk):
         assert Decision.objects.get(pk=pk).verdict in {"triggered", "not_triggered"}

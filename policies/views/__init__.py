@@ -1,0 +1,1 @@
+"""Pages of policies: reading them, editing, deciding, and backtests."""
