@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from django.core.exceptions import PermissionDenied
 from django.db import models
 
-from audits.models import Case, CaseUserObjectPermission
+from audits.lifecycles import Party
+from audits.models import Case, CaseUserObjectPermission, EvidenceRequest, Finding
 from audits.workflow import CaseRole
 from tenants.access import get_row
 from tenants.actors import Actor, Kind
@@ -18,7 +19,13 @@ PERMISSION_OF = {
     CaseRole.REVIEWER: "case.review",
     CaseRole.APPROVER: "case.sign",
 }
-GRANT_FOR = {"case.read": "view_case", "case.work": "work_case", "case.review": "review_case", "case.sign": "sign_case"}
+GRANT_FOR = {
+    "case.read": "view_case",
+    "case.work": "work_case",
+    "case.review": "review_case",
+    "case.sign": "sign_case",
+    "case.open_payloads": "open_payloads_of_case",
+}
 
 
 def visible_cases(actor: Actor) -> "models.QuerySet[Case]":
@@ -51,7 +58,8 @@ def roles_in(case: Case, actor: Actor) -> frozenset[CaseRole]:
     if actor.kind == Kind.SYSTEM:
         return frozenset({CaseRole.SYSTEM})
     if actor.user_id is None:
-        return frozenset()
+        # A program that may open cases leads in the organisation's name; what needs a person refuses it.
+        return frozenset({CaseRole.LEAD} if actor.may(PERMISSION_OF[CaseRole.LEAD]) else ())
     claims = {
         CaseRole.LEAD: case.lead_id == actor.user_id,
         CaseRole.PREPARER: case.preparer_id == actor.user_id,
@@ -62,6 +70,40 @@ def roles_in(case: Case, actor: Actor) -> frozenset[CaseRole]:
     if actor.may("member.manage"):
         roles.add(CaseRole.ADMIN)
     return frozenset(roles)
+
+
+def parties_to_finding(case: Case, finding: Finding, actor: Actor) -> frozenset[Party]:
+    """What the actor is to a finding. Where nobody owns it, whoever answers findings does."""
+    is_owner = actor.user_id is not None and actor.user_id == finding.owner_id
+    is_author = actor.user_id is not None and actor.user_id == finding.written_by_id
+    answers = actor.may("finding.respond") and (is_owner or finding.owner_id is None)
+    claims = {
+        Party.OWNER: answers,
+        Party.SECOND: may_in_case(actor, case, "case.review") and not is_author and not is_owner,
+        Party.RISK_APPROVER: actor.may("finding.accept_risk") and not is_owner,
+    }
+    auditors = frozenset() if is_owner else auditors_in(case, actor)
+    return auditors | {party for party, claimed in claims.items() if claimed}
+
+
+def parties_to_request(case: Case, request: EvidenceRequest, actor: Actor) -> frozenset[Party]:
+    """What the actor is to a request. Who is to send it does not accept it."""
+    is_named = actor.user_id is not None and actor.user_id == request.addressee_id
+    answers = request.addressee_id is None and (actor.may("finding.respond") or actor.may("case.comment"))
+    if is_named or answers:
+        return frozenset({Party.ADDRESSEE})
+    return auditors_in(case, actor)
+
+
+def auditors_in(case: Case, actor: Actor) -> frozenset[Party]:
+    """The auditors' parts that the actor has in a case, by the same names."""
+    roles = roles_in(case, actor)
+    return frozenset(Party(role) for role in roles if role in {*Party})
+
+
+def is_guest(actor: Actor) -> bool:
+    """Whether a case was opened to this person alone: each page of it that they read is recorded."""
+    return actor.user_id is not None and not actor.may("case.read")
 
 
 def person_of(actor: Actor) -> uuid.UUID:

@@ -11,10 +11,12 @@ from collections.abc import Iterable, Sequence
 from typing import IO
 
 from audits.bundle_writer import ERASED, TOOLS, BundleWriter, record_document
-from audits.content import case_content
+from audits.content import case_content, file_document
+from audits.evidence import files_of, open_evidence
 from audits.models import Case, CaseEvent, CaseItem, CaseRevision
 from audits.populations import indexes_of, seed_checkpoint
 from audits.publishing import report_pdf, stored_report
+from audits.reading import reader_in
 from audits.selectors import items_of, population_of
 from audits.timeline import record, refuse
 from policies.models import PolicySet, PolicyVersion
@@ -49,7 +51,8 @@ def export_bundle(*, by: Actor, case: Case) -> IO[bytes]:
         with BundleWriter(file) as writer:
             _add_case(writer, case)
             _add_population(writer, case)
-            _add_records(writer, case, by, checkpoint)
+            _add_records(writer, case, reader_in(case, by), checkpoint)
+            _add_evidence(writer, case)
             _add_policies(writer, case)
             _add_frame(writer, checkpoint)
             origin = checkpoint.note.partition("\n")[0]
@@ -86,6 +89,32 @@ def _add_case(writer: BundleWriter, case: Case) -> None:
         writer.leave_out("report.pdf", ERASED if report else "not built yet")
     else:
         writer.add("report.pdf", pdf)
+
+
+def _add_evidence(writer: BundleWriter, case: Case) -> None:
+    """Every file as it was handed in, superseded ones too, with its custody. Erased ones are listed as missing."""
+    files = list(files_of(case))
+    custody: dict[uuid.UUID | None, list[dict[str, str]]] = {file.pk: [] for file in files}
+    for event in CaseEvent.objects.filter(file__in=custody).order_by("id"):
+        told = {"event": str(event.pk), "action": event.action, "by": event.actor, "label": event.actor_label}
+        custody[event.file_id].append(told)
+    for file in files:
+        path = f"evidence/{file.number:04d}-{_ascii(file.name)}"
+        data = open_evidence([file]).get(file.pk)
+        if data is None:
+            writer.leave_out(path, ERASED)
+        else:
+            writer.add(path, data)
+    told_files = [
+        file_document(file) | {"path": f"evidence/{file.number:04d}-{_ascii(file.name)}", "custody": custody[file.pk]}
+        for file in files
+    ]
+    writer.add("evidence.json", dumps(told_files))
+
+
+def _ascii(name: str) -> str:
+    """A file's name as a member of a zip that unpacks the same everywhere."""
+    return "".join(char if char.isascii() and (char.isalnum() or char in ".-_") else "_" for char in name)
 
 
 def _add_population(writer: BundleWriter, case: Case) -> None:

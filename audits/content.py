@@ -1,10 +1,15 @@
 """What a case says, as canonical JSON: what is reviewed, hashed, signed and exported. Ids, numbers and text only."""
 
 import hashlib
+import uuid
 from base64 import b64encode
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from audits.models import Case, CaseItem, Finding
+from django.db.models import Q
+
+from audits.models import Case, CaseEvent, CaseItem, EvidenceFile, EvidenceRequest, Finding, Procedure, TestStep
 from audits.selectors import population_of, sample_of
 from tenants.ledger.canonical import dumps, parse_strict
 
@@ -12,7 +17,7 @@ FORMAT = "affidavit-case/1"
 
 
 def case_content(case: Case) -> bytes:
-    """RFC 8785 bytes of the current revision: scope, population, sample, items, findings. Not who signed it."""
+    """RFC 8785 bytes of the current revision: scope, population, sample, items, working papers. Not who signed it."""
     return dumps(case_document(case))
 
 
@@ -25,6 +30,7 @@ def case_document(case: Case) -> dict[str, Any]:
     """The same, decoded."""
     items = CaseItem.objects.filter(case=case, revision=case.revision).order_by("ordinal")
     findings = Finding.objects.filter(case=case).select_related("item").order_by("number")
+    told = histories(case)
     return {
         "format": FORMAT,
         "id": str(case.pk),
@@ -41,8 +47,81 @@ def case_document(case: Case) -> dict[str, Any]:
         "population": _population(case),
         "sample": _sample(case),
         "items": [_item(item) for item in items],
-        "findings": [_finding(finding) for finding in findings],
+        "procedures": _procedures(case),
+        "findings": [_finding(finding, told[finding.pk]) for finding in findings],
+        "requests": [_request(request, told[request.pk]) for request in case.requests.order_by("number")],
+        "evidence": [file_document(file) for file in _files(case)],
+        "review_notes": [
+            {"number": note.number, "text": note.text, "history": told[note.pk]}
+            for note in case.notes.filter(revision=case.revision).order_by("number")
+        ],
     }
+
+
+def histories(case: Case) -> Mapping[uuid.UUID, list[dict[str, Any]]]:
+    """What happened to each finding, request and note, oldest first: what a sealed revision does not hold left out."""
+    about = Q(finding__isnull=False) | Q(request__isnull=False) | Q(review_note__isnull=False)
+    events = CaseEvent.objects.filter(about, case=case).exclude(follows=case.sealed_revision or -1).order_by("id")
+    found: defaultdict[uuid.UUID, list[dict[str, Any]]] = defaultdict(list)
+    for event in events:
+        line = {"event": str(event.pk), "action": event.action, "to": event.to_state, "by": event.actor}
+        subject: uuid.UUID = event.finding_id or event.request_id or event.review_note_id  # type: ignore[assignment]
+        found[subject].append(line | {"text": event.note} | event.data)
+    return found
+
+
+def _files(case: Case) -> Iterable[EvidenceFile]:
+    rows = EvidenceFile.objects.filter(case=case).exclude(follows=case.sealed_revision or -1)
+    return rows.select_related("request", "item", "finding", "supersedes").order_by("number")
+
+
+def file_document(file: EvidenceFile) -> dict[str, Any]:
+    """What is said of a file, beside its bytes."""
+    return {
+        "number": file.number,
+        "name": file.name,
+        "media_type": file.media_type,
+        "bytes": file.bytes,
+        "sha256": bytes(file.sha256).hex(),
+        "source": file.source,
+        "collected_by": file.collected_by,
+        "collected_at": file.collected_at.isoformat(),
+        "expires": file.expires.isoformat() if file.expires else None,
+        "request": file.request.number if file.request else None,
+        "item": file.item.ordinal if file.item else None,
+        "finding": file.finding.number if file.finding else None,
+        "supersedes": file.supersedes.number if file.supersedes else None,
+    }
+
+
+def _request(request: EvidenceRequest, history: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "number": request.number,
+        "title": request.title,
+        "detail": request.detail,
+        "addressee": _id(request.addressee_id),
+        "due": request.due.isoformat() if request.due else None,
+        "history": history,
+    }
+
+
+def _procedures(case: Case) -> list[dict[str, Any]]:
+    procedures = Procedure.objects.filter(case=case, revision=case.revision).order_by("number")
+    steps: defaultdict[uuid.UUID, list[dict[str, Any]]] = defaultdict(list)
+    rows = TestStep.objects.filter(procedure__in=procedures.order_by()).select_related("item").order_by("item__ordinal")
+    for row in rows:
+        told = {"item": row.item.ordinal, "result": row.result, "actual": row.actual, "by": _id(row.performed_by_id)}
+        steps[row.procedure_id].append(told)
+    return [
+        {
+            "number": procedure.number,
+            "title": procedure.title,
+            "expected": procedure.expected,
+            "workpaper": procedure.workpaper,
+            "steps": steps[procedure.pk],
+        }
+        for procedure in procedures
+    ]
 
 
 def _id(value: object) -> str | None:
@@ -93,7 +172,8 @@ def _item(item: CaseItem) -> dict[str, Any]:
     }
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def _finding(finding: Finding, history: list[dict[str, Any]]) -> dict[str, Any]:
+    """Its text, and what had happened to it: the answer, owner and day that the report shows are in there."""
     return {
         "number": finding.number,
         "item": finding.item.ordinal if finding.item else None,
@@ -104,7 +184,5 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "cause": finding.cause,
         "effect": finding.effect,
         "recommendation": finding.recommendation,
-        "response": finding.response,
-        "owner": _id(finding.owner_id),
-        "due": finding.due.isoformat() if finding.due else None,
+        "history": history,
     }

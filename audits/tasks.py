@@ -1,12 +1,13 @@
 """Background work on cases. Ids in, one call, nothing else."""
 
 import uuid
+from datetime import UTC, datetime
 from functools import partial
 
 from celery import shared_task
 from django.db import transaction
 
-from audits import followups, publishing
+from audits import findings, followups, publishing
 from audits.models import Case
 from tenants.actors import system_actor
 from tenants.context import tenant_atomic
@@ -27,6 +28,14 @@ def open_follow_ups() -> None:
     """Open the cases that policies put in force without their quorum ask for."""
     for tenant_id in tenant_ids():
         followups.open_cases_for_follow_ups(tenant_id)
+
+
+@shared_task
+def lapse_accepted_risks() -> None:
+    """Open again the findings whose accepted risk has run out."""
+    today = datetime.now(UTC).date()
+    for tenant_id in tenant_ids():
+        findings.lapse_acceptances(tenant_id, today)
 
 
 def build_report_later(case: Case) -> None:

@@ -1,16 +1,27 @@
 """How a case changes: locked, at the version that the caller saw, by the table, with one leaf and one line."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from audits.access import lock_case, roles_in
-from audits.models import Case, CaseEvent
+from audits.lifecycles import Party, Step, options, step_to
+from audits.models import Case, CaseEvent, EvidenceFile, EvidenceRequest, Finding, ReviewNote
 from audits.workflow import Action, CaseRole, NotAllowed, State, allowed, target_of
+from tenants.access import get_row
 from tenants.actors import Actor
 from tenants.events import Tag
 from tenants.ledger.log import append
+
+Subject = EvidenceFile | EvidenceRequest | Finding | ReviewNote
+MEMBER_OF: Mapping[type[Subject], str] = {
+    EvidenceFile: "file",
+    EvidenceRequest: "request",
+    Finding: "finding",
+    ReviewNote: "review_note",
+}
+MovableT = TypeVar("MovableT", EvidenceRequest, Finding, ReviewNote)
 
 
 class Stale(NotAllowed):
@@ -54,11 +65,16 @@ def move(
 ) -> CaseEvent:
     """Carry out one transition of a locked case. Guards beyond state and role are the caller's, before this."""
     source, to = State(case.state), target(case, by, action, reason)
+    now = datetime.now(UTC)
+    if source == State.ON_HOLD:
+        case.held_for += now - case.state_at
+    if action == Action.REOPEN:
+        case.revision += 1
     case.state = to
     case.held_from = source if to == State.ON_HOLD else ""
     case.version += 1
-    case.state_at = datetime.now(UTC)
-    case.save(update_fields=["state", "held_from", "version", "state_at"])
+    case.state_at = now
+    case.save(update_fields=["state", "held_from", "version", "state_at", "held_for", "revision"])
     moved = {"action": action, "from": source, "to": to, "version": case.version}
     return record(case, by, tag, {**moved, **(body or {})}, action=action, source=source, to=to, note=reason)
 
@@ -73,15 +89,23 @@ def record(
     source: str = "",
     to: str = "",
     note: str = "",
+    about: Subject | None = None,
+    data: Mapping[str, Any] | None = None,
 ) -> CaseEvent:
-    """One leaf and one line of the timeline, of the same id, in the caller's transaction."""
+    """One leaf and one line of the timeline, of the same id, in the caller's transaction.
+
+    `about`: what in the case the line tells of, where it is not the case itself. `data`: what else was set.
+    """
     said = {"reason": note} if note else {}
-    full = {"case": str(case.pk), "number": case.number, "revision": case.revision, **said, **body}
+    full = {"case": str(case.pk), "number": case.number, "revision": case.revision, **said, **body, **(data or {})}
     rid = append(tag, by=by, body=full)
     return CaseEvent.objects.create(
         id=rid,
         case=case,
+        **({MEMBER_OF[type(about)]: about} if about else {}),
+        data=dict(data or {}),
         revision=case.revision,
+        follows=case.sealed_revision,
         tag=tag,
         action=action,
         from_state=source,
@@ -90,3 +114,44 @@ def record(
         actor_label=by.label,
         note=note,
     )
+
+
+def lock_member(
+    case: Case,
+    row: MovableT,
+    steps: Mapping[str, Step],
+    parties: Callable[[MovableT], Iterable[Party]],
+    version: int | None,
+) -> MovableT:
+    """A finding, request or note of a locked case, locked too; raises `Stale` unless it has the `version` seen."""
+    locked: MovableT = get_row(type(row)._default_manager.select_for_update(of=("self",)).filter(case=case), pk=row.pk)
+    if version is not None and locked.version != version:
+        raise Stale("Somebody changed this meanwhile; look at it again.", options(steps, locked.state, parties(locked)))
+    return locked
+
+
+def step(
+    case: Case,
+    by: Actor,
+    row: EvidenceRequest | Finding | ReviewNote,
+    steps: Mapping[str, Step],
+    action: str,
+    parties: Iterable[Party],
+    *,
+    tag: Tag,
+    text: str = "",
+    data: Mapping[str, Any] | None = None,
+    also: Sequence[str] = (),
+) -> CaseEvent:
+    """Carry out one step of a locked finding, request or note: its new state, one leaf, one line.
+
+    `also`: the other columns of the row that the caller has set. Raises `NotAllowed`.
+    """
+    if case.is_still:
+        raise NotAllowed(f"Nothing moves in a case that is {case.get_state_display().lower()}.")
+    source, to = row.state, step_to(steps, row.state, action, parties, text)
+    row.state = to
+    row.version += 1
+    row.save(update_fields=["state", "version", *also])
+    body = {MEMBER_OF[type(row)]: row.number, "action": action, "from": source, "to": to, "version": row.version}
+    return record(case, by, tag, body, action=action, source=source, to=to, note=text.strip(), about=row, data=data)

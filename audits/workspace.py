@@ -22,6 +22,7 @@ from audits.presentation import (
     signature_entry,
     steps,
 )
+from audits.reading import reader_in
 from audits.selectors import (
     EVENTS_SHOWN,
     TABS,
@@ -148,9 +149,10 @@ def _ordinal(query: Mapping[str, str], name: str) -> int:
 
 def contents_of(actor: Actor, case: Case, decisions: Sequence[Decision]) -> dict[uuid.UUID, Content]:
     """What this person may read of the decisions, recorded as read for the case."""
-    if not decisions or not actor.may("decision.read_payload"):
+    reader = reader_in(case, actor)
+    if not decisions or not reader.may("decision.read_payload"):
         return {}
-    return open_payloads(decisions, by=actor, purpose=f"case {case.reference}")
+    return open_payloads(decisions, by=reader, purpose=f"case {case.reference}")
 
 
 def decided_item(actor: Actor, case: Case, pk: uuid.UUID) -> tuple[CaseItem, Decision, Content | None]:

@@ -34,7 +34,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/openapi.json", login_not_required(SpectacularJSONAPIView.as_view()), name="openapi"),
     path("api/docs/", login_not_required(SpectacularSwaggerSplitView.as_view(url_name="openapi")), name="api-docs"),
     *traces.otlp.urls.urlpatterns,
-    path("admin/login/", login_not_required(RedirectView.as_view(pattern_name="login", query_string=True))),
+    path(
+        "admin/login/",
+        login_not_required(RedirectView.as_view(pattern_name="login", query_string=True)),
+        name="admin-login",
+    ),
     path("admin/", admin.site.urls),
     path("livez", health.livez, name="livez"),
     path("readyz", health.readyz, name="readyz"),

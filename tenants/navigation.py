@@ -20,6 +20,7 @@ NAVIGATION: tuple[Entry, ...] = (
     Entry("Decisions", "decision-list", "decision.read"),
     Entry("Cases", "case-list", "case.read"),
     Entry("Policies", "policy-list", "policy.read"),
+    Entry("Behaviour", "drift-list", "decision.read"),
     Entry("Usage", "usage", "decision.read"),
     Entry("Ledger", "ledger-health", "ledger.read"),
 )

@@ -23,7 +23,7 @@ GLOBAL_TABLES: Mapping[str, Access] = {
     "auth_group_permissions": Access({"web": "SELECT"}),
     "guardian_userobjectpermission": Access({}),
     "guardian_groupobjectpermission": Access({}),
-    "django_admin_log": Access({}),
+    "django_admin_log": Access({"web": "SELECT"}),  # the admin's first page asks for it; nothing writes it
     "traces_listprice": Access(dict.fromkeys(("web", "worker"), "SELECT") | {"ingest": "SELECT"}),
     "django_migrations": Access(dict.fromkeys(LOGIN_ROLES, "SELECT")),
 }

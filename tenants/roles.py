@@ -29,6 +29,7 @@ PERMISSIONS: Mapping[str, frozenset[str]] = {
         "activity.read",
         "decision.export",
         "budget.manage",
+        "drift.manage",
         "price.manage",
     },
     Role.ADMIN: READING
@@ -44,6 +45,7 @@ PERMISSIONS: Mapping[str, frozenset[str]] = {
         "activity.read",
         "decision.export",
         "budget.manage",
+        "drift.manage",
         "price.manage",
     },
     Role.POLICY_AUTHOR: READING | {"policy.draft", "policy.submit", "policy.backtest", "finding.respond"},
@@ -54,10 +56,12 @@ PERMISSIONS: Mapping[str, frozenset[str]] = {
         "policy.break_glass",
         "policy.backtest",
         "finding.respond",
+        "finding.accept_risk",
         "decision.read_payload",
     },
     Role.AUDITOR: READING
     | {
+        "drift.manage",
         "decision.read_payload",
         "decision.export",
         "case.create",

@@ -35,11 +35,20 @@ FILTERS = [
         "user": "The application's user id",
         "session": "The application's session id",
         "trace_id": "W3C trace id, 32 hex digits",
-        "q": "An id of any kind: record, external, trace, session, user",
+        "q": "An id of any kind (record, external, trace, session, user), else words; phrases in double quotes",
         "cursor": "From a page's `older` or `newer`",
         "limit": f"Rows a page, at most {MAX_PAGE_SIZE}",
     }.items()
 ]
+
+
+def page_size(text: str) -> int:
+    """The `limit` of a list: 1 or more, at most `MAX_PAGE_SIZE` are given. Raises `FilterError`."""
+    if not text:
+        return PAGE_SIZE
+    if not (text.isascii() and text.isdecimal() and text.strip("0")):
+        raise FilterError("limit is a whole number from 1 on.")
+    return min(int(text[:9]), MAX_PAGE_SIZE)
 
 
 @method_decorator(login_not_required, name="dispatch")
@@ -56,13 +65,12 @@ class DecisionList(APIView):
     def get(self, request: Request) -> Response:
         actor = actor_of(request)
         try:
-            size = min(int(request.query_params.get("limit", PAGE_SIZE)), MAX_PAGE_SIZE)
+            size = page_size(request.query_params.get("limit", ""))
             with tenant_atomic(actor.tenant_id):
-                found = page(
-                    DecisionFilter.from_query(request.query_params), request.query_params.get("cursor", ""), size
-                )
+                wanted = DecisionFilter.from_query(request.query_params).for_reader(actor)
+                found = page(wanted, request.query_params.get("cursor", ""), size)
                 items = [summary(decision) for decision in found.decisions]
-        except (FilterError, ValueError) as error:
+        except FilterError as error:
             raise ParseError(str(error)) from None
         return Response({"items": items, "newer": found.newer or None, "older": found.older or None})
 

@@ -85,8 +85,8 @@ def _parts(message: dict[str, Any]) -> Iterable[Part]:
         yield Part("json", pretty(content))
     if refusal := message.get("refusal"):
         yield Part("refusal", str(refusal))
-    for call in message.get("tool_calls") or []:
-        yield _call(call)
+    calls = message.get("tool_calls") or []
+    yield from (_call(call) for call in (calls if isinstance(calls, list) else [calls]))
 
 
 def _part(item: Any) -> Part:

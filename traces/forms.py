@@ -10,6 +10,15 @@ from traces.models import Deployment, ModelVersion
 CHOICES_SHOWN = 200
 
 
+class MomentInput(forms.TextInput):
+    """A day, or a whole RFC 3339 time where a link asked for one: a browser's date field could not show that."""
+
+    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context(name, value, attrs)
+        context["widget"]["type"] = "text" if "T" in str(value or "") else "date"
+        return context
+
+
 class FilterForm(forms.Form):
     """GET form; what it accepts is checked again by `DecisionFilter.from_query`, which the API uses too."""
 
@@ -22,10 +31,10 @@ class FilterForm(forms.Form):
     user = forms.CharField(required=False)
     session = forms.CharField(required=False)
     trace_id = forms.CharField(label="Trace id", required=False)
-    since = forms.CharField(required=False, widget=forms.DateInput(attrs={"type": "date"}))
-    until = forms.CharField(required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    since = forms.CharField(required=False, widget=MomentInput)
+    until = forms.CharField(required=False, widget=MomentInput)
 
-    SEARCH_HINT: ClassVar[str] = "An id: record, external, trace, session or user"
+    SEARCH_HINT: ClassVar[str] = "Words, a \"phrase\", or any id"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -5,6 +5,9 @@ A plain view, not DRF: on this path DRF's serializers alone would cost ten times
 
 import uuid
 import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any
 
 import orjson
@@ -12,7 +15,7 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import DatabaseError, InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 
 from tenants.access import require
@@ -20,7 +23,7 @@ from tenants.actors import Actor
 from tenants.authentication import KeyRefused, authenticate
 from tenants.ids import uuid7_time
 from tenants.ledger.log import LogBusy
-from tenants.ledger.receipts import origin_of, sign_receipt
+from tenants.ledger.receipts import origin_of, receipt_signer, sign_receipt
 from tenants.problems import problem
 from traces.services import USING, Conflict, record_decisions
 from traces.submissions import BodyError, ItemsRefused, read_items
@@ -28,55 +31,101 @@ from traces.submissions import BodyError, ItemsRefused, read_items
 NDJSON = {"application/x-ndjson", "application/jsonl", "application/ndjson"}
 RETRY_SECONDS = "2"
 
+Serve = Callable[[HttpRequest], HttpResponse]
 
-@csrf_exempt
-@login_not_required
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why nothing of a request was stored, before it is put in the form that the caller reads."""
+
+    status: int
+    title: str
+    detail: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    more: dict[str, Any] = field(default_factory=dict)
+
+
+Tell = Callable[[HttpRequest, Refusal], HttpResponse]
+
+
+def refusal_of(error: Exception) -> Refusal | None:
+    """What a step of the write path raised, as a refusal; None for a fault of ours."""
+    if isinstance(error, KeyRefused):
+        return Refusal(401, "Not authenticated", str(error), {"WWW-Authenticate": 'Bearer realm="affidavit"'})
+    if isinstance(error, PermissionDenied):
+        return Refusal(403, "Forbidden", str(error))
+    if isinstance(error, BodyError):
+        return Refusal(error.status, "The body cannot be read", str(error))
+    if isinstance(error, ItemsRefused):
+        errors = [{"index": p.index, "pointer": p.pointer, "detail": p.detail} for p in error.problems]
+        return Refusal(422, "Some decisions are not valid; nothing was stored", more={"errors": errors})
+    if isinstance(error, Conflict):
+        return conflict_refusal(error)
+    if isinstance(error, LogBusy):
+        return Refusal(429, "The ledger is behind", str(error), {"Retry-After": str(error.retry_after)})
+    if isinstance(error, DatabaseError | InterfaceError) and is_passing(error):
+        # Our store is away: the client keeps the data and retries. Never 500, which clients do not retry.
+        detail = "Nothing of this request was stored. Send it again."
+        return Refusal(503, "The store is not available", detail, {"Retry-After": RETRY_SECONDS})
+    return None
+
+
+def refusing(serve: Serve, tell: Tell) -> Serve:
+    """A view of the write path, outside sessions and CSRF; `tell` puts what its steps refuse into an answer."""
+
+    @csrf_exempt
+    @login_not_required
+    @wraps(serve)
+    def view(request: HttpRequest) -> HttpResponse:
+        try:
+            return serve(request)
+        except Exception as error:
+            refusal = refusal_of(error)
+            if refusal is None:
+                raise
+            return tell(request, refusal)
+
+    return view
+
+
+def tell_problem(request: HttpRequest, refusal: Refusal) -> HttpResponse:
+    """A refusal as a problem document."""
+    return problem(refusal.status, refusal.title, refusal.detail, headers=refusal.headers, **refusal.more)
+
+
+def with_refusals(serve: Serve) -> Serve:
+    """A view of the write path: what its steps raise becomes a problem document, and nothing was stored."""
+    return refusing(serve, tell_problem)
+
+
+@with_refusals
 def post_decisions(request: HttpRequest) -> HttpResponse:
     """Record one decision, an array, or NDJSON; 201 with a signed receipt for each, or nothing stored."""
-    try:
-        actor = authenticate(request.headers, using=USING)
-        require(actor, "decision.write")
-        body = unpacked_body(request)
-        ndjson = (request.content_type or "").lower() in NDJSON
-        items, single = read_items(body, ndjson=ndjson, limit=settings.AFFIDAVIT_MAX_BATCH)
-        key = request.headers.get("Idempotency-Key", "").strip('"')[:255]
-        answers = record_decisions(by=actor, items=items, idempotency_key=key)
-        told = with_receipts(actor, answers.items)
-    except KeyRefused as error:
-        return problem(401, "Not authenticated", str(error), headers={"WWW-Authenticate": 'Bearer realm="affidavit"'})
-    except PermissionDenied as error:
-        return problem(403, "Forbidden", str(error))
-    except BodyError as error:
-        return problem(error.status, "The body cannot be read", str(error))
-    except ItemsRefused as refused:
-        errors = [{"index": p.index, "pointer": p.pointer, "detail": p.detail} for p in refused.problems]
-        return problem(422, "Some decisions are not valid; nothing was stored", errors=errors)
-    except Conflict as conflict:
-        return conflict_problem(conflict)
-    except LogBusy as busy:
-        return problem(429, "The ledger is behind", str(busy), headers={"Retry-After": str(busy.retry_after)})
-    except (OperationalError, InterfaceError):
-        return unavailable()
-    except DatabaseError as error:
-        if is_passing(error):
-            return unavailable()
-        raise
+    actor = authenticate(request.headers, using=USING)
+    require(actor, "decision.write")
+    body = unpacked_body(request)
+    ndjson = (request.content_type or "").lower() in NDJSON
+    prepare_receipts(actor)
+    items, single = read_items(body, ndjson=ndjson, limit=settings.AFFIDAVIT_MAX_BATCH)
+    key = request.headers.get("Idempotency-Key", "").strip('"')
+    answers = record_decisions(by=actor, items=items, idempotency_key=key)
+    told = with_receipts(actor, answers.items)
     headers = {"Idempotent-Replayed": "true"} if answers.replayed else {}
     return HttpResponse(
         orjson.dumps(told[0] if single else told), status=201, content_type="application/json", headers=headers
     )
 
 
-def is_passing(error: DatabaseError) -> bool:
-    """Whether the database would take the same request later: shutting down, out of space, a lost race."""
+def is_passing(error: DatabaseError | InterfaceError) -> bool:
+    """Whether the database would take the same request later: away, shutting down, out of space, a lost race."""
     sqlstate = getattr(error.__cause__, "sqlstate", None) or ""
-    return sqlstate[:2] in {"08", "40", "53", "57", "58"}
+    return isinstance(error, OperationalError | InterfaceError) or sqlstate[:2] in {"08", "40", "53", "57", "58"}
 
 
-def unavailable() -> HttpResponse:
-    """Our store is away: the client keeps the data and retries. Never 500, which clients do not retry."""
-    detail = "Nothing of this request was stored. Send it again."
-    return problem(503, "The store is not available", detail, headers={"Retry-After": RETRY_SECONDS})
+def prepare_receipts(actor: Actor) -> None:
+    """Find what a receipt needs while nothing is stored: after COMMIT nothing may fail that could fail before."""
+    receipt_signer()
+    origin_of(actor.tenant_id, using=USING)
 
 
 def with_receipts(actor: Actor, answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -89,26 +138,31 @@ def with_receipts(actor: Actor, answers: list[dict[str, Any]]) -> list[dict[str,
     return answers
 
 
-def conflict_problem(conflict: Conflict) -> HttpResponse:
+def conflict_refusal(conflict: Conflict) -> Refusal:
     """409, naming what is stored under the same identity."""
     if not conflict.stored:
-        return problem(409, "Conflict", "This Idempotency-Key was used with another body.")
+        return Refusal(409, "Conflict", "This Idempotency-Key was used with another body.")
     errors = [
         {"index": index, "pointer": "/external_id", "detail": f"Already recorded with other content as {stored}."}
         for index, stored in sorted(conflict.stored.items())
     ]
-    return problem(409, "Conflict", "Nothing was stored.", errors=errors)
+    return Refusal(409, "Conflict", "Nothing was stored.", more={"errors": errors})
 
 
 def unpacked_body(request: HttpRequest) -> bytes:
     """The body, gunzipped if need be; capped before and after. Raises `BodyError` (413, 415, 400)."""
     limit = settings.AFFIDAVIT_MAX_BODY
-    if int(request.headers.get("Content-Length") or 0) > limit:
+    length = request.headers.get("Content-Length") or "0"
+    if not (length.isascii() and length.isdecimal()):
+        raise BodyError("Content-Length is not a number.")
+    if int(length) > limit:
         raise BodyError(f"The body is larger than {limit:,} bytes. Send smaller batches, or gzip them.", 413)
     try:
         body = request.body
     except RequestDataTooBig:
         raise BodyError(f"The body is larger than {limit:,} bytes. Send smaller batches, or gzip them.", 413) from None
+    except UnreadablePostError:
+        raise BodyError("The body ended before it was whole.") from None
     encoding = request.headers.get("Content-Encoding", "identity").lower()
     if encoding == "gzip":
         return gunzip(body, settings.AFFIDAVIT_MAX_UNPACKED)
@@ -128,4 +182,6 @@ def gunzip(body: bytes, limit: int) -> bytes:
         raise BodyError(f"The body is larger than {limit:,} bytes once unpacked. Send smaller batches.", 413)
     if not inflate.eof:
         raise BodyError("The gzip body ends too early.")
+    if inflate.unused_data:  # what is not read would be lost, and the sender would not know
+        raise BodyError("Something follows the gzip body; send one member.")
     return data

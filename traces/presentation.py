@@ -8,6 +8,7 @@ from tenants.actors import Actor
 from tenants.ids import uuid7_time
 from tenants.ledger.reader import covering_checkpoint, leaf_of, proof_states
 from traces.conversation import excerpt, pretty, turns
+from traces.costs.charts import money
 from traces.models import Decision, PolicyMatch
 from traces.rows import span_hex
 from traces.sealing import GROUPS, Content
@@ -30,6 +31,7 @@ def row(decision: Decision, content: Content | None, *, hidden: bool, proof: str
         "id": str(decision.pk),
         "occurred_at": decision.occurred_at,
         "late": decision.late,
+        "clock_skewed": decision.clock_skewed,
         "system": decision.deployment.system,
         "environment": decision.deployment.environment,
         "task": decision.deployment.task,
@@ -92,7 +94,20 @@ def usage(decision: Decision) -> list[dict[str, Any]]:
     }
     counted = [(label, getattr(decision, name)) for name, label in labels.items()]
     latency = f"{decision.latency_ms:,} ms" if decision.latency_ms is not None else None
-    return _pairs([*((label, f"{n:,}" if n is not None else None) for label, n in counted), ("Latency", latency)])
+    tokens = [(label, f"{n:,}" if n is not None else None) for label, n in counted]
+    return [*_pairs([*tokens, ("Latency", latency)]), *cost(decision)]
+
+
+def cost(decision: Decision) -> list[dict[str, Any]]:
+    """What it cost and by which price; a model without a price says so."""
+    if decision.cost_micros is None or decision.price_sha256 is None:
+        used = decision.model_version.name or decision.input_tokens is not None
+        return [{"label": "Cost", "value": "unpriced"}] if used else []
+    shown = [{"label": "Cost", "value": money(decision.cost_micros, decision.currency or "")}]
+    if decision.saved_micros:
+        shown.append({"label": "Saved by caches", "value": money(decision.saved_micros, decision.currency or "")})
+    price: dict[str, Any] = {"label": "Price", "value": bytes(decision.price_sha256).hex(), "hash": True}
+    return [*shown, price]
 
 
 def identifiers(decision: Decision, list_url: str) -> list[dict[str, Any]]:

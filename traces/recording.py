@@ -14,6 +14,9 @@ from tenants.ids import unix_ms, uuid7, uuid7_time
 from tenants.ledger.canonical import dumps
 from tenants.ledger.commitments import decision_leaf
 from tenants.ledger.merkle import leaf_hash
+from traces.costs.book import PriceBook
+from traces.costs.calls import call_of
+from traces.costs.pricing import Cost
 from traces.dimensions import DeploymentKey, deployment_key, model_sha256
 from traces.sealing import (
     Content,
@@ -93,6 +96,7 @@ class Recorded:
     seed: bytes
     leaf: bytes
     leaf_hash: bytes
+    cost: Cost | None = None  # none: nothing is known of its price
 
     @property
     def late(self) -> bool:
@@ -158,8 +162,8 @@ def _evaluated(policies: Sequence[CompiledPolicy], facts: Any) -> Verdict | None
     return evaluate(policies, facts) if policies else None
 
 
-def record(prepared: Prepared, *, tenant_id: uuid.UUID, timeline: Timeline, now: datetime) -> Recorded:
-    """Give a submission its id, its verdict, its commitments and its leaf."""
+def record(prepared: Prepared, *, tenant_id: uuid.UUID, timeline: Timeline, book: PriceBook, now: datetime) -> Recorded:
+    """Give a submission its id, its verdict, its cost, its commitments and its leaf."""
     rid = uuid7(unix_ms(now))
     received_at = uuid7_time(rid)
     typed, raw = prepared.item.typed, prepared.item.raw
@@ -179,7 +183,9 @@ def record(prepared: Prepared, *, tenant_id: uuid.UUID, timeline: Timeline, now:
         policy_hash=judgement.in_force.sha256,
         model_hash=prepared.model_sha256,
     )
-    return Recorded(rid, received_at, occurred_at, prepared, judgement, content, seed, leaf, leaf_hash(leaf))
+    call = call_of(typed)
+    cost = book.cost_of(call, occurred_at) if call else None
+    return Recorded(rid, received_at, occurred_at, prepared, judgement, content, seed, leaf, leaf_hash(leaf), cost)
 
 
 def key_id(kind: str, *parts: bytes) -> uuid.UUID:

@@ -29,6 +29,7 @@ def summary(decision: Decision) -> dict[str, Any]:
         "instance": decision.instance,
         "model": {"provider": model.provider, "name": model.name, "version": model.version},
         "usage": usage(decision),
+        "cost": cost(decision),
         "latency_ms": decision.latency_ms,
         "outcome": decision.outcome,
         "verdict": decision.verdict,
@@ -46,6 +47,18 @@ def usage(decision: Decision) -> dict[str, int]:
     """The tokens that were reported."""
     names = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
     return {name: value for name in names if (value := getattr(decision, name)) is not None}
+
+
+def cost(decision: Decision) -> dict[str, Any] | None:
+    """What it cost as it was recorded, and the price that said so; None: unpriced."""
+    if decision.cost_micros is None or decision.price_sha256 is None:
+        return None
+    return {
+        "micros": decision.cost_micros,
+        "saved_micros": decision.saved_micros,
+        "currency": decision.currency,
+        "price": f"sha256:{bytes(decision.price_sha256).hex()}",
+    }
 
 
 def detail(decision: Decision, content: Content | None) -> dict[str, Any]:

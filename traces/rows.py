@@ -32,6 +32,10 @@ DECISIONS = BulkInsert(
         ("cache_write_tokens", INT8),
         ("reasoning_tokens", INT8),
         ("latency_ms", INT8),
+        ("cost_micros", INT8),
+        ("saved_micros", INT8),
+        ("currency", TEXT),
+        ("price_sha256", BYTEA),
         ("outcome", TEXT),
         ("adverse", BOOL),
         ("verdict", TEXT),
@@ -59,6 +63,56 @@ RULE_HITS = BulkInsert(
         ("occurred_at", TIMESTAMPTZ),
     ],
 )
+EVALUATIONS = BulkInsert(
+    "traces_evaluation",
+    [
+        ("id", UUID),
+        ("deployment_id", UUID),
+        ("source_id", UUID),
+        ("trace_id", UUID),
+        ("policy_set", BYTEA),
+        ("policy_match", TEXT),
+        ("verdict", TEXT),
+        ("action", TEXT),
+        ("shadow_action", TEXT),
+        ("body", BYTEA),
+        ("salt", BYTEA),
+        ("leaf_hash", BYTEA),
+    ],
+)
+SPANS = BulkInsert(
+    "traces_span",
+    [
+        ("id", UUID),
+        ("trace_id", UUID),
+        ("span_id", INT8),
+        ("parent_span_id", INT8),
+        ("started_at", TIMESTAMPTZ),
+        ("duration_us", INT8),
+        ("kind", INT8),
+        ("status", INT8),
+        ("name", TEXT),
+        ("service", TEXT),
+        ("environment", TEXT),
+        ("instance", TEXT),
+    ],
+)
+SPAN_CONTENTS = BulkInsert(
+    "traces_spancontent",
+    [
+        ("id", UUID),
+        ("trace_id", UUID),
+        ("span_id", INT8),
+        ("event", TEXT),
+        ("occurred_at", TIMESTAMPTZ),
+        ("position", INT8),
+        ("leaf_hash", BYTEA),
+    ],
+)
+UNINDEXED = BulkInsert("traces_searchqueue", [("id", UUID)])
+UNCOUNTED = BulkInsert("traces_rollupqueue", [("id", UUID), ("restated", BOOL)])
+UNSEEN = BulkInsert("traces_driftqueue", [("id", UUID), ("deployment_id", UUID), ("occurred_at", TIMESTAMPTZ)])
+_ID, _DEPLOYMENT, _OCCURRED = 0, 1, 4  # places in `DECISIONS`
 QUEUE = BulkInsert("tenants_ledgerqueue", [("rid", UUID), ("leaf", BYTEA)])
 
 
@@ -77,7 +131,7 @@ def decision_row(
 ) -> tuple[Any, ...]:
     """Values for `DECISIONS`."""
     typed = recorded.prepared.item.typed
-    usage, outcome = typed.usage, typed.outcome
+    usage, outcome, cost = typed.usage, typed.outcome, recorded.cost
     tokens = (
         (
             usage.input_tokens,
@@ -107,6 +161,7 @@ def decision_row(
         typed.instance or "",
         *tokens,
         round(typed.latency_ms) if typed.latency_ms is not None else None,
+        *((cost.micros, cost.saved_micros, cost.currency, cost.price_sha256) if cost else (None, None, None, None)),
         (outcome.decision or "") if outcome else "",
         outcome.adverse if outcome else None,
         recorded.judgement.outcome,
@@ -119,14 +174,27 @@ def decision_row(
     )
 
 
-def rule_hit_rows(recorded: Recorded) -> Iterable[tuple[Any, ...]]:
-    """Values for `RULE_HITS`: the rules that triggered or failed."""
+def unseen_row(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Values for `UNSEEN`, from a decision's own row."""
+    return row[_ID], row[_DEPLOYMENT], row[_OCCURRED]
+
+
+def span_content_row(recorded: Recorded, event: str, position: int) -> tuple[Any, ...]:
+    """Values for `SPAN_CONTENTS`."""
+    typed = recorded.prepared.item.typed
+    trace_id = uuid.UUID(hex=typed.trace_id)
+    span_id = span_number(typed.span_id)
+    return (recorded.id, trace_id, span_id, event, recorded.occurred_at, position, recorded.leaf_hash)
+
+
+def rule_hit_rows(recorded: Recorded, about: uuid.UUID | None = None) -> Iterable[tuple[Any, ...]]:
+    """Values for `RULE_HITS`: the rules that triggered or failed on it, as hits on the decision `about` or its own."""
     verdict = recorded.judgement.verdict
     for finding in verdict.findings if verdict else ():
         if finding.outcome != "not_triggered":
             yield (
                 uuid7(uuid7_ms(recorded.id)),
-                recorded.id,
+                about or recorded.id,
                 finding.policy,
                 finding.rule,
                 finding.outcome,

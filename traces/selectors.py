@@ -1,10 +1,9 @@
 """Reads of decisions: filters, cursor pages, one record with its content. Every one costs by what it shows."""
 
 import base64
-import binascii
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,19 +11,25 @@ import orjson
 from django.db.models import Q, QuerySet
 from django.utils.dateparse import parse_date, parse_datetime
 
-from tenants import crypto
 from tenants.access import get_row, require
 from tenants.actors import Actor
-from tenants.context import current_tenant_id
-from tenants.events import Tag
 from tenants.ledger.canonical import dumps
-from tenants.ledger.log import append
-from tenants.models import SourceSystem, SubjectKey
-from traces.models import Decision, DecisionPayload, Deployment, ModelVersion, RuleHit, Submission
+from tenants.models import SourceSystem
+from traces.contents import members_of, open_payload, open_payloads, policy_document, read_contents
+from traces.models import Decision, Deployment, ModelVersion, RuleHit, Submission
 from traces.recording import key_id
-from traces.sealing import Content, bound_to, open_content
+from traces.search.finding import Found, with_phrases, with_words
+from traces.search.words import read_wanted
+
+# Reading content belongs to reading decisions; it lives apart because search needs it too.
+__all__ = [  # noqa: RUF022  the reads of content first
+    "members_of", "open_payload", "open_payloads", "policy_document", "read_contents",
+    "Cursor", "DecisionFilter", "FilterError", "Matching", "Page", "filtered", "get_decision", "matching",
+    "matching_deployments", "matching_models", "page", "parse_moment", "parse_trace", "MAX_PAGE_SIZE", "PAGE_SIZE",
+]  # fmt: skip
 
 PAGE_SIZE = 50
+CANDIDATES = 400  # of a phrase, the newest; opened and compared for a page
 MAX_PAGE_SIZE = 200
 
 
@@ -34,7 +39,11 @@ class FilterError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class DecisionFilter:
-    """What to show; empty members do not narrow. `q` is an id: of a record, a trace, a session, a user, or external."""
+    """What to show; empty members do not narrow.
+
+    `q` is an id (of a record, a trace, a session, a user, or external) or else words of the content, phrases in double
+    quotes. `id_only` keeps it to ids: for who may not read content, since to find a word is to read it.
+    """
 
     since: datetime | None = None
     until: datetime | None = None
@@ -48,22 +57,31 @@ class DecisionFilter:
     session: str = ""
     trace_id: str = ""
     q: str = ""
+    id_only: bool = False
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> "DecisionFilter":
         """From URL parameters; unknown ones are left alone. Raises `FilterError`."""
         values: dict[str, Any] = {}
         for field in fields(cls):
+            if field.name == "id_only":
+                continue
             text = (query.get(field.name) or "").strip()
+            if "\0" in text:
+                raise FilterError(f"{field.name} holds a character that no record holds: U+0000.")
             if text:
                 values[field.name] = parse_moment(field.name, text) if field.name in {"since", "until"} else text
         if "trace_id" in values:
             values["trace_id"] = parse_trace(values["trace_id"])
         return cls(**values)
 
+    def for_reader(self, actor: Actor) -> "DecisionFilter":
+        """The same, as far as the actor may look."""
+        return self if actor.may("decision.read_payload") else replace(self, id_only=True)
+
     def as_dict(self) -> dict[str, str]:
         """The members that narrow, as text: URL parameters, chips, and the scope of a case."""
-        members = {field.name: getattr(self, field.name) for field in fields(self)}
+        members = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "id_only"}
         return {
             name: value.isoformat() if isinstance(value, datetime) else value
             for name, value in members.items()
@@ -98,11 +116,42 @@ def parse_trace(text: str) -> str:
 
 def filtered(wanted: DecisionFilter) -> QuerySet[Decision]:
     """Every decision that matches, oldest first. For exports and populations; pages use `page`."""
+    rows = _narrowed(wanted)
+    return rows.filter(matching(wanted, limit=None).condition) if wanted.q else rows
+
+
+def _narrowed(wanted: DecisionFilter) -> QuerySet[Decision]:
+    """By every member but `q`."""
     rows = Decision.objects.filter(_conditions(wanted)).order_by("occurred_at", "id")
     if wanted.policy:
         hits = RuleHit.objects.filter(policy=wanted.policy).values("decision_id")
         rows = rows.filter(pk__in=hits)
     return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """What `q` comes to; `is_partial`: more decisions hold the words than were compared with the phrase."""
+
+    condition: Q
+    is_partial: bool = False
+
+
+def matching(wanted: DecisionFilter, *, limit: int | None) -> Matching:
+    """`q` as a condition: the decisions of that id, where there are any, else those that hold the words.
+
+    Another way of searching (nearest in meaning) is another branch here: what it returns is ids.
+    """
+    identified = _identified_by(wanted.q)
+    if wanted.id_only or Decision.objects.filter(identified).exists():
+        return Matching(identified)
+    sought = read_wanted(wanted.q)
+    if not sought.words:
+        return Matching(identified)
+    if not sought.phrases:
+        return Matching(with_words(sought))
+    found: Found = with_phrases(_narrowed(replace(wanted, q="")), sought, limit)
+    return Matching(Q(pk__in=found.ids), found.is_partial)
 
 
 def _conditions(wanted: DecisionFilter) -> Q:
@@ -120,8 +169,6 @@ def _conditions(wanted: DecisionFilter) -> Q:
             conditions &= Q(**{name: value})
     if wanted.trace_id:
         conditions &= Q(trace_id=uuid.UUID(hex=wanted.trace_id))
-    if wanted.q:
-        conditions &= _identified_by(wanted.q)
     return conditions
 
 
@@ -157,6 +204,7 @@ class Page:
     decisions: list[Decision]
     newer: str
     older: str
+    is_partial: bool = False  # of a phrase not every candidate was looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +223,8 @@ class Cursor:
     def decode(cls, text: str) -> "Cursor":
         try:
             kind, at, identity = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().split(" ")
-            return cls(datetime.fromisoformat(at), uuid.UUID(hex=identity), kind == "n")
-        except (ValueError, binascii.Error):
+            return cls(datetime.fromisoformat(at).astimezone(UTC), uuid.UUID(hex=identity), kind == "n")
+        except (ValueError, OverflowError):
             raise FilterError("This cursor is not one of ours; start again without it.") from None
 
 
@@ -184,23 +232,25 @@ def page(wanted: DecisionFilter, cursor: str = "", size: int = PAGE_SIZE) -> Pag
     """Decisions newest first, `size` at a time, from an index whatever the filter."""
     place = Cursor.decode(cursor) if cursor else None
     newer = place is not None and place.newer
-    found = _slice(wanted, place, size + 1)
+    said = matching(wanted, limit=CANDIDATES) if wanted.q else Matching(Q())
+    found = _slice(wanted, place, size + 1, said.condition)
     more = len(found) > size
     shown = found[:size]
     if newer:
         shown.reverse()
     if not shown:
-        return Page([], "", "")
+        return Page([], "", "", said.is_partial)
     has_newer, has_older = (more, True) if newer else (place is not None, more)
     first, last = shown[0], shown[-1]
     return Page(
         shown,
         Cursor(first.occurred_at, first.pk, newer=True).encode() if has_newer else "",
         Cursor(last.occurred_at, last.pk).encode() if has_older else "",
+        said.is_partial,
     )
 
 
-def _slice(wanted: DecisionFilter, place: Cursor | None, size: int) -> list[Decision]:
+def _slice(wanted: DecisionFilter, place: Cursor | None, size: int, said: Q) -> list[Decision]:
     """The next `size` rows from a place.
 
     A filter over several deployments, models or rule hits asks each for its own newest rows from its own index and
@@ -208,7 +258,7 @@ def _slice(wanted: DecisionFilter, place: Cursor | None, size: int) -> list[Deci
     """
     newer = place is not None and place.newer
     order = ("occurred_at", "id") if newer else ("-occurred_at", "-id")
-    base = filtered_page(wanted, place).order_by(*order)
+    base = _from_place(wanted, place).filter(said).order_by(*order)
     branches = _branches(wanted)
     if branches is None:
         return list(base.select_related("deployment", "model_version")[:size])
@@ -221,16 +271,16 @@ def _slice(wanted: DecisionFilter, place: Cursor | None, size: int) -> list[Deci
     return found
 
 
-def filtered_page(wanted: DecisionFilter, place: Cursor | None) -> QuerySet[Decision]:
-    """The filter without the members that `_branches` handles, from a place on."""
+def _from_place(wanted: DecisionFilter, place: Cursor | None) -> QuerySet[Decision]:
+    """The filter without `q` and the members that `_branches` handles, from a place on."""
     narrow = DecisionFilter(
         **{
             f.name: getattr(wanted, f.name)
             for f in fields(wanted)
-            if f.name not in {"system", "environment", "task", "model"}
+            if f.name not in {"system", "environment", "task", "model", "q"}
         }
     )
-    rows = filtered(narrow)
+    rows = _narrowed(narrow)
     if place is None:
         return rows
     if place.newer:
@@ -264,47 +314,3 @@ def get_decision(actor: Actor, pk: uuid.UUID) -> Decision:
     """One decision of the actor's tenant, or 404."""
     require(actor, "decision.read")
     return get_row(Decision.objects.select_related("deployment", "model_version", "source"), pk=pk)
-
-
-def open_payload(decision: Decision, *, by: Actor, purpose: str) -> Content | None:
-    """The content of one decision, its reading recorded in the log; None when it was erased."""
-    return open_payloads([decision], by=by, purpose=purpose).get(decision.pk)
-
-
-def open_payloads(decisions: Iterable[Decision], *, by: Actor, purpose: str) -> dict[uuid.UUID, Content]:
-    """The contents of several decisions, their reading recorded as one event. Erased ones are missing."""
-    require(by, "decision.read_payload")
-    wanted = [decision.pk for decision in decisions]
-    contents = read_contents(wanted)
-    if contents:
-        append(Tag.PAYLOAD_READ, by=by, body={"decisions": [str(pk) for pk in contents], "purpose": purpose})
-    return contents
-
-
-def read_contents(ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Content]:
-    """The contents without a record of the reading: for the product's own work (drift, backtests, search)."""
-    tenant_id = current_tenant_id()
-    payloads = list(DecisionPayload.objects.filter(pk__in=ids))
-    wrapped = SubjectKey.objects.in_bulk({payload.subject_key_id for payload in payloads})
-    tenant_key = crypto.tenant_key(tenant_id)
-    keys = {pk: crypto.unwrap(tenant_key, bytes(row.wrapped)) for pk, row in wrapped.items()}
-    return {
-        payload.pk: open_content(keys[payload.subject_key_id], bytes(payload.sealed), bound_to(tenant_id, payload.pk))
-        for payload in payloads
-        if payload.subject_key_id in keys
-    }
-
-
-def members_of(content: Content) -> dict[str, Any]:
-    """The submitted members of every group together, as they came in (the `policy` group is ours, left out)."""
-    members: dict[str, Any] = {}
-    for group, data in content.canonical.items():
-        if group != "policy":
-            members |= orjson.loads(data)
-    return members
-
-
-def policy_document(content: Content) -> dict[str, Any]:
-    """What the policies in force said, as committed to."""
-    data = content.canonical.get("policy")
-    return orjson.loads(data) if data else {}

@@ -2,8 +2,8 @@
 
 import time
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,12 +13,13 @@ from django.conf import settings
 from policies.timeline import ensure_policy_set, timeline_of
 from tenants.access import require
 from tenants.actors import Actor
-from tenants.bulk import raw_cursor
+from tenants.bulk import BulkInsert, raw_cursor
 from tenants.context import tenant_atomic
-from tenants.ids import uuid7_ms
+from tenants.ids import unix_ms, uuid7, uuid7_ms
 from tenants.ledger.canonical import dumps
 from tenants.ledger.log import LogBusy
 from traces import rows
+from traces.costs.book import price_book
 from traces.dimensions import deployment_ids, model_version_ids, subject_keys
 from traces.models import Submission
 from traces.recording import Prepared, Recorded, key_id, prepare, record
@@ -39,10 +40,46 @@ class Conflict(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What each item was told, in order, and whether all of it was told before."""
+    """What each item was told, in order, and whether all of it was told before.
+
+    `conflicts` is of telemetry alone: index → what is stored under the same identity with other content.
+    """
 
     items: list[dict[str, Any]]
     replayed: bool
+    conflicts: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What makes it the same telemetry again: its kind, the bytes that name it, and SHA-256 over its content."""
+
+    kind: str
+    name: bytes
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PlainSpan:
+    """A span that is no decision; `values` are those of `rows.SPANS` after the id."""
+
+    identity: Identity
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """What OTLP adds to a batch: who each item is, and the spans beside them.
+
+    `events`, one for each item, says that the items are content that came apart from its span (`SpanContent`).
+    """
+
+    identities: Sequence[Identity]
+    spans: Sequence[PlainSpan] = ()
+    events: Sequence[str] = ()
+
+
+NO_TELEMETRY = Telemetry(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,25 +106,79 @@ def record_decisions(
     3. Judge, commit, seal: all that needs no lock.
     4. One transaction: claim the identities, then store. Losing a race for one sends us back to 2.
     """
+    source_id = _source_of(by)
+    refuse_backlog(by.tenant_id)
+    prepared = [prepare(item) for item in items]
+    keys = [_external_key(source_id, one) for one in prepared]
+    whole = _request_key(source_id, idempotency_key, prepared) if idempotency_key else None
+    answers = _record_batch(by, _Batch(prepared, keys, whole), now)
+    if answers.conflicts:
+        raise Conflict(answers.conflicts)
+    return answers
+
+
+def record_telemetry(
+    *, by: Actor, prepared: Sequence[Prepared], telemetry: Telemetry, now: datetime | None = None
+) -> Answers:
+    """Record a batch of spans in one transaction, each for itself: what conflicts is left out and told.
+
+    The answers are those of the items, then those of the spans beside them; a conflict's is what is stored. Raises
+    as `record_decisions`, save `Conflict`.
+    """
+    _source_of(by)
+    refuse_backlog(by.tenant_id)
+    identities = [*telemetry.identities, *(span.identity for span in telemetry.spans)]
+    keys = [_Key(key_id(one.kind, one.name), one.fingerprint) for one in identities]
+    return _record_batch(by, _Batch(prepared, keys, None, telemetry), now)
+
+
+def recorded_ids(tenant_id: uuid.UUID, kind: str, names: Collection[bytes]) -> dict[bytes, uuid.UUID]:
+    """The ids of the decisions that were recorded under these identities; others are left out."""
+    if not names:
+        return {}
+    keys = {key_id(kind, name): name for name in names}
+    with tenant_atomic(tenant_id, using=USING):
+        stored = {
+            row.pk: orjson.loads(bytes(row.answer)) for row in Submission.objects.using(USING).filter(pk__in=keys)
+        }
+    return {keys[pk]: uuid.UUID(answer["id"]) for pk, answer in stored.items() if "id" in answer}
+
+
+def _source_of(by: Actor) -> uuid.UUID:
     require(by, "decision.write")
     if by.source_id is None:
         raise ValueError("A key that writes decisions is bound to a source.")
-    refuse_backlog(by.tenant_id)
-    prepared = [prepare(item) for item in items]
-    keys = [_external_key(by.source_id, one) for one in prepared]
-    whole = _request_key(by.source_id, idempotency_key, prepared) if idempotency_key else None
+    return by.source_id
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What is to be recorded; `keys` are those of the items, then those of the spans beside them."""
+
+    prepared: Sequence[Prepared]
+    keys: Sequence[_Key | None]
+    whole: _Key | None
+    telemetry: Telemetry | None = None
+
+
+def _record_batch(by: Actor, batch: _Batch, now: datetime | None) -> Answers:
+    """Steps 2 to 4 of `record_decisions`. Stores nothing where there is a conflict, save of telemetry."""
     for _ in range(ATTEMPTS):
-        known = _known_answers(by.tenant_id, keys, whole)
+        known = _known_answers(by.tenant_id, batch.keys, batch.whole)
         if known.request is not None:
             return Answers(known.request, replayed=True)
-        fresh, aliases = _first_of_each(keys, known.items)
+        fresh, aliases, unlike = _first_of_each(batch.keys, known.items)
+        conflicts = known.conflicts or unlike
+        if conflicts and batch.telemetry is None:
+            raise Conflict(conflicts)
         try:
-            told = _record_fresh(by, [(prepared[i], keys[i]) for i in fresh], whole, known, now or datetime.now(UTC))
+            told = _record_fresh(by, batch, fresh, known, now or datetime.now(UTC))
         except _Contended:
             continue
         answers = known.items | dict(zip(fresh, told, strict=True))
         answers |= {twin: answers[first] for twin, first in aliases.items()}
-        return Answers([answers[i] for i in range(len(items))], replayed=not fresh)
+        items = [answers[i] for i in range(len(batch.keys))]
+        return Answers(items, replayed=not fresh, conflicts=known.conflicts | unlike)
     raise LogBusy(retry_after=1)
 
 
@@ -95,6 +186,7 @@ def record_decisions(
 class _Known:
     request: list[dict[str, Any]] | None
     items: dict[int, dict[str, Any]]
+    conflicts: dict[int, str] = field(default_factory=dict)
 
 
 def _external_key(source_id: uuid.UUID, prepared: Prepared) -> _Key | None:
@@ -110,7 +202,7 @@ def _request_key(source_id: uuid.UUID, text: str, prepared: Sequence[Prepared]) 
 
 
 def _known_answers(tenant_id: uuid.UUID, keys: Sequence[_Key | None], whole: _Key | None) -> _Known:
-    """Answers of earlier submissions; raises `Conflict` when one had other content."""
+    """Answers of earlier submissions, and which of them had other content."""
     wanted = {key.id for key in (*keys, whole) if key}
     if not wanted:
         return _Known(None, {})
@@ -126,16 +218,17 @@ def _known_answers(tenant_id: uuid.UUID, keys: Sequence[_Key | None], whole: _Ke
         if key and (row := stored.get(key.id)):
             answers[index] = orjson.loads(bytes(row.answer))
             if bytes(row.fingerprint) != key.fingerprint:
-                conflicts[index] = answers[index]["id"]
-    if conflicts:
-        raise Conflict(conflicts)
-    return _Known(None, answers)
+                conflicts[index] = answers[index].get("id") or answers[index]["span"]
+    return _Known(None, answers, conflicts)
 
 
-def _first_of_each(keys: Sequence[_Key | None], known: dict[int, Any]) -> tuple[list[int], dict[int, int]]:
-    """Indexes to record, and repeats inside the batch → the index they repeat. Raises `Conflict` for unlike twins."""
+def _first_of_each(
+    keys: Sequence[_Key | None], known: dict[int, Any]
+) -> tuple[list[int], dict[int, int], dict[int, str]]:
+    """Indexes to record; repeats inside the batch → the index they repeat; those of them that are unlike it."""
     fresh: list[int] = []
     twins: dict[int, int] = {}
+    unlike: dict[int, str] = {}
     seen: dict[uuid.UUID, int] = {}
     for index, key in enumerate(keys):
         if index in known:
@@ -144,45 +237,77 @@ def _first_of_each(keys: Sequence[_Key | None], known: dict[int, Any]) -> tuple[
         if key and first != index:
             other = keys[first]
             if other and other.fingerprint != key.fingerprint:
-                raise Conflict({index: f"item {first} of this request"})
+                unlike[index] = f"item {first} of this request"
             twins[index] = first
         else:
             fresh.append(index)
-    return fresh, twins
+    return fresh, twins, unlike
 
 
-def _record_fresh(
-    by: Actor, batch: Sequence[tuple[Prepared, _Key | None]], whole: _Key | None, known: _Known, now: datetime
-) -> list[dict[str, Any]]:
+def _record_fresh(by: Actor, batch: _Batch, fresh: Sequence[int], known: _Known, now: datetime) -> list[dict[str, Any]]:
+    """Record those of the batch that are new; returns what they are told, in their order."""
+    if not fresh:
+        return []
     with tenant_atomic(by.tenant_id, using=USING):
         timeline = timeline_of(by.tenant_id, using=USING)
-    recorded = [record(prepared, tenant_id=by.tenant_id, timeline=timeline, now=now) for prepared, _ in batch]
-    answers = [one.answer() for one in recorded]
-    claims = [(key.id, key.fingerprint, dumps(told)) for (_, key), told in zip(batch, answers, strict=True) if key]
-    if whole:
+        book = price_book(by.tenant_id, using=USING)
+    items = [index for index in fresh if index < len(batch.prepared)]
+    recorded = [record(batch.prepared[i], tenant_id=by.tenant_id, timeline=timeline, book=book, now=now) for i in items]
+    beside = batch.telemetry or NO_TELEMETRY
+    spans = [(uuid7(unix_ms(now)), *beside.spans[index - len(batch.prepared)].values) for index in fresh[len(items) :]]
+    answers = [one.answer() for one in recorded] + [{"span": str(row[0])} for row in spans]
+    keys = [batch.keys[index] for index in fresh]
+    claims = [(key.id, key.fingerprint, dumps(told)) for key, told in zip(keys, answers, strict=True) if key]
+    if whole := batch.whole:
         if known.items:
             raise Conflict({index: told["id"] for index, told in known.items.items()})
         claims.append((whole.id, whole.fingerprint, dumps(answers)))
-    _store(by, recorded, claims, now)
+    tables = _content_rows(recorded, [beside.events[i] for i in items]) if beside.events else None
+    _store(by, recorded, claims, tables or _decision_rows(by, recorded, now), spans, now)
     return answers
 
 
-def _store(
-    by: Actor, recorded: Sequence[Recorded], claims: Sequence[tuple[uuid.UUID, bytes, bytes]], now: datetime
-) -> None:
-    """Everything of a batch in one transaction, in one order of tables, so that batches cannot deadlock."""
+@dataclass(frozen=True, slots=True)
+class _Projection:
+    """The rows beside the payloads: into which table they go, and the rule hits with them."""
+
+    table: BulkInsert
+    rows: list[tuple[Any, ...]]
+    hits: list[tuple[Any, ...]]
+
+
+def _decision_rows(by: Actor, recorded: Sequence[Recorded], now: datetime) -> _Projection:
     prepared = [one.prepared for one in recorded]
     deployments = deployment_ids(by.tenant_id, {one.deployment for one in prepared}, now, USING)
     models = model_version_ids(
         by.tenant_id, {one.model_sha256: one.item.typed.model for one in prepared}.items(), now, USING
     )
-    keys = subject_keys(by.tenant_id, {one.subject for one in prepared}, now, USING)
     decision_rows = [
         rows.decision_row(one, deployments[one.prepared.deployment], models[one.prepared.model_sha256], by.source_id)
         for one in recorded
     ]
+    return _Projection(rows.DECISIONS, decision_rows, [row for one in recorded for row in rows.rule_hit_rows(one)])
+
+
+def _content_rows(recorded: Sequence[Recorded], events: Sequence[str]) -> _Projection:
+    """Content beside its decision: the rules that it triggers are hits on the decision, where that is known."""
+    pairs = zip(recorded, events, strict=True)
+    content_rows = [rows.span_content_row(one, event, position) for position, (one, event) in enumerate(pairs)]
+    hits = [row for one in recorded for row in rows.rule_hit_rows(one, one.prepared.item.typed.parent_id)]
+    return _Projection(rows.SPAN_CONTENTS, content_rows, hits)
+
+
+def _store(
+    by: Actor,
+    recorded: Sequence[Recorded],
+    claims: Sequence[tuple[uuid.UUID, bytes, bytes]],
+    projection: _Projection,
+    spans: Sequence[tuple[Any, ...]],
+    now: datetime,
+) -> None:
+    """Everything of a batch in one transaction, in one order of tables, so that batches cannot deadlock."""
+    keys = subject_keys(by.tenant_id, {one.prepared.subject for one in recorded}, now, USING)
     payload_rows = rows.payload_rows(recorded, by.tenant_id, keys)
-    hits = [row for one in recorded for row in rows.rule_hit_rows(one)]
     with tenant_atomic(by.tenant_id, using=USING):
         cursor = raw_cursor(USING)
         claimed = rows.SUBMISSIONS.insert(cursor, by.tenant_id, sorted(claims))
@@ -190,9 +315,15 @@ def _store(
             raise _Contended
         for in_force in {one.judgement.in_force.sha256: one.judgement.in_force for one in recorded}.values():
             ensure_policy_set(by.tenant_id, in_force, using=USING)
-        rows.DECISIONS.insert(cursor, by.tenant_id, decision_rows)
+        projection.table.insert(cursor, by.tenant_id, projection.rows)
         rows.PAYLOADS.insert(cursor, by.tenant_id, payload_rows)
-        rows.RULE_HITS.insert(cursor, by.tenant_id, hits)
+        rows.RULE_HITS.insert(cursor, by.tenant_id, projection.hits)
+        rows.SPANS.insert(cursor, by.tenant_id, spans)
+        uncounted = recorded if projection.table is rows.DECISIONS else []
+        rows.UNCOUNTED.insert(cursor, by.tenant_id, [(one.id, False) for one in uncounted])
+        unseen = projection.rows if projection.table is rows.DECISIONS else []
+        rows.UNSEEN.insert(cursor, by.tenant_id, [rows.unseen_row(row) for row in unseen])
+        rows.UNINDEXED.insert(cursor, by.tenant_id, [(one.id,) for one in recorded])
         rows.QUEUE.insert(cursor, by.tenant_id, [(one.id, one.leaf) for one in recorded])
 
 

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from tenants.ledger.canonical import CanonicalError, parse_strict
+from traces.guardrails import NotUnderstood, read_item
 
 Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -70,7 +71,10 @@ class Usage(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Guard(Struct, frozen=True):
-    """What a guardrail of the application found and did."""
+    """What a guardrail of the application found and did.
+
+    With `source` and `raw` it may be given in its maker's own form (`traces.guardrails`), and be left out otherwise.
+    """
 
     guard: Name
     guard_version: str | None = None
@@ -167,6 +171,14 @@ def read_items(body: bytes, *, ndjson: bool, limit: int) -> tuple[list[Item], bo
     return validate(values), single
 
 
+def read_question(body: bytes) -> Item:
+    """A decision that is not made yet: the same document, only `system` must be there. Raises as `read_items`."""
+    found = _check(0, _strict(body, ""), is_partial=True)
+    if isinstance(found, Item):
+        return found
+    raise ItemsRefused([found])
+
+
 def validate(values: Sequence[Any]) -> list[Item]:
     """Check every value against the contract; raises `ItemsRefused` with all that is wrong."""
     items: list[Item] = []
@@ -182,15 +194,17 @@ def validate(values: Sequence[Any]) -> list[Item]:
     return items
 
 
-def _check(index: int, value: Any) -> Item | Problem:
+def _check(index: int, value: Any, *, is_partial: bool = False) -> Item | Problem:
     if not isinstance(value, dict):
         return Problem(index, "", "A decision is a JSON object.")
     raw = {name: member for name, member in value.items() if member is not None}
+    if problem := _read_guards(raw):
+        return Problem(index, *problem)
     try:
         typed = msgspec.convert(raw, Submitted, strict=True)
     except msgspec.ValidationError as error:
         return Problem(index, *_explained(str(error)))
-    if "input" not in raw and "output" not in raw:
+    if not is_partial and "input" not in raw and "output" not in raw:
         return Problem(index, "", "One of `input` and `output` is required.")
     if typed.occurred_at is not None and not 1970 < typed.occurred_at.year < 9999:
         return Problem(index, "/occurred_at", "The year is out of range.")
@@ -199,12 +213,34 @@ def _check(index: int, value: Any) -> Item | Problem:
     return Item(typed, raw)
 
 
+def _read_guards(raw: dict[str, Any]) -> tuple[str, str] | None:
+    """Fill in, in place, what guardrails' own results say; what is wrong, if nobody knows their form."""
+    if not isinstance(guards := raw.get("enforcement"), list):
+        return None
+    raw["enforcement"] = guards = list(guards)
+    for n, guard in enumerate(guards):
+        if isinstance(guard, dict) and {"source", "raw"} <= guard.keys():
+            try:
+                guards[n] = read_item(guard)
+            except NotUnderstood as error:
+                return f"/enforcement/{n}/source", f"{error}."
+    return None
+
+
 def _unstorable(raw: dict[str, Any]) -> tuple[str, str] | None:
     """PostgreSQL's text cannot hold U+0000; the columns would refuse what the payload can keep."""
-    for name, member in raw.items():
-        if isinstance(member, str) and name not in {"input", "output"} and "\0" in member:
-            return f"/{name}", "The character U+0000 cannot be stored here."
+    for pointer, member in _columns(raw):
+        if isinstance(member, str) and "\0" in member:
+            return pointer, "The character U+0000 cannot be stored here."
     return None
+
+
+def _columns(raw: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """(pointer, value) of the members that become columns."""
+    yield from ((f"/{name}", member) for name, member in raw.items() if name not in {"input", "output"})
+    model, outcome = raw.get("model") or {}, raw.get("outcome") or {}
+    for place, members in (("/model", model), ("/model/prompt", model.get("prompt") or {}), ("/outcome", outcome)):
+        yield from ((f"{place}/{name}", member) for name, member in members.items())
 
 
 def _explained(message: str) -> tuple[str, str]:

@@ -2,16 +2,23 @@
 
 from django.urls import URLPattern, path
 
-from traces import api, views
+from traces import api, evaluations, views
+from traces.costs import urls as costs
+from traces.drift import urls as drift
 
 page_patterns: list[URLPattern] = [
     path("decisions/", views.decision_list, name="decision-list"),
     path("decisions/<uuid:pk>/", views.decision_detail, name="decision-detail"),
     path("decisions/<uuid:pk>/verify/", views.verify_decision, name="decision-verify"),
     path("decisions/<uuid:pk>/proof/", views.decision_proof, name="decision-proof"),
+    *costs.page_patterns,
+    *drift.page_patterns,
 ]
 
 api_patterns: list[URLPattern] = [
     path("decisions", api.DecisionList.as_view(), name="api-decisions"),
     path("decisions/<uuid:pk>", api.DecisionDetail.as_view(), name="api-decision"),
+    path("evaluations", evaluations.EvaluationList.as_view(), name="api-evaluations"),
+    *costs.api_patterns,
+    *drift.api_patterns,
 ]

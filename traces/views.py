@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from tenants.access import require
 from tenants.ledger.proofs import FILE_EXTENSION, MEDIA_TYPE
@@ -21,6 +21,7 @@ from traces.selectors import DecisionFilter, FilterError, get_decision, members_
 from traces.verification import verify
 
 
+@require_safe
 def decision_list(request: HttpRequest) -> HttpResponse:
     """Decisions, newest first, with filters as chips in the URL."""
     actor, slug = request.actor, request.seat.slug  # type: ignore[attr-defined]
@@ -43,7 +44,7 @@ def decision_list(request: HttpRequest) -> HttpResponse:
         "shown": len(found.decisions) if found else 0,
         "newer_url": _page_url(url, chips, found.newer if found else ""),
         "older_url": _page_url(url, chips, found.older if found else ""),
-        "getting_started": not chips and not request.GET.get("cursor") and not (found and found.decisions),
+        "getting_started": found is not None and not (chips or request.GET.get("cursor") or found.decisions),
         "ingest_url": request.build_absolute_uri(reverse("api-decisions")),
         "keys_url": reverse("api-key-list", args=[slug]) if actor.may("key.manage") else None,
         "open_case_url": case_url(slug, chips) if actor.may("case.create") else None,
@@ -72,6 +73,7 @@ def _page_url(url: str, chips: dict[str, str], cursor: str) -> str:
     return f"{url}?{urlencode(chips | {'cursor': cursor})}" if cursor else ""
 
 
+@require_safe
 def decision_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """One decision: what was said, under which policy, and its proof."""
     actor, slug = request.actor, request.seat.slug  # type: ignore[attr-defined]
@@ -123,6 +125,7 @@ def verify_decision(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     return render(request, "traces/_proof_panel.html", {"proof": _proof(slug, decision) | checked})
 
 
+@require_safe
 def decision_proof(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """The record's tlog-proof as a file, for anyone's verifier."""
     decision = get_decision(request.actor, pk)  # type: ignore[attr-defined]

@@ -1,27 +1,36 @@
 """Cases, what was found in them, who signed, and what was reported."""
 
 from audits.models.case import Case, CaseEvent, CaseRevision, CaseType
+from audits.models.evidence import EvidenceContent, EvidenceFile, EvidenceRequest
 from audits.models.grants import CaseUserObjectPermission
 from audits.models.outcome import Finding, FindingKind, Meaning, Report, ReportDocument, ReportKind, Severity, Signature
 from audits.models.population import CaseItem, Conclusion, Population, Sample, SelectedBy
+from audits.models.workpapers import CaseClock, Procedure, ReviewNote, TestStep
 
 __all__ = [
     "Case",
+    "CaseClock",
     "CaseEvent",
     "CaseItem",
     "CaseRevision",
     "CaseType",
     "CaseUserObjectPermission",
     "Conclusion",
+    "EvidenceContent",
+    "EvidenceFile",
+    "EvidenceRequest",
     "Finding",
     "FindingKind",
     "Meaning",
     "Population",
+    "Procedure",
     "Report",
     "ReportDocument",
     "ReportKind",
+    "ReviewNote",
     "Sample",
     "SelectedBy",
     "Severity",
     "Signature",
+    "TestStep",
 ]

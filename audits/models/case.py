@@ -1,10 +1,12 @@
 """The case: what is examined, by whom, where it stands; its timeline; its sealed revisions."""
 
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db import models
 from django.utils import timezone
 
+from audits.deadlines import paused_due
 from audits.workflow import SEALED, WORKABLE, State
 from tenants.models import TenantForeignKey, TenantModel
 
@@ -45,6 +47,7 @@ class Case(TenantModel):
     due = models.DateField(null=True, blank=True)
     opened_at = models.DateTimeField(default=timezone.now, editable=False)
     state_at = models.DateTimeField(default=timezone.now, editable=False)
+    held_for = models.DurationField(default=timedelta)  # in holds that have ended: the due date moves with it
 
     class Meta(TenantModel.Meta):
         default_permissions = ()
@@ -53,6 +56,7 @@ class Case(TenantModel):
             ("work_case", "Can work on this case"),
             ("review_case", "Can review this case"),
             ("sign_case", "Can sign this case"),
+            ("open_payloads_of_case", "Can read the content of this case's decisions"),
         )
         constraints = (
             models.UniqueConstraint(fields=("tenant", "number"), name="case_number_unique"),
@@ -81,22 +85,51 @@ class Case(TenantModel):
         """Whether the current revision is signed."""
         return self.state in SEALED
 
+    @property
+    def is_still(self) -> bool:
+        """Whether nothing in it moves: held or cancelled."""
+        return self.state in {State.ON_HOLD, State.CANCELLED}
+
+    @property
+    def sealed_revision(self) -> int:
+        """The revision whose content stands fixed now, waiting for signatures or signed; 0: none."""
+        fixed = self.is_sealed or State.PENDING_SIGNOFF in {self.state, self.held_from}
+        return self.revision if fixed else 0
+
+    def due_by(self, now: datetime) -> date | None:
+        """The due date; it moves by the days that the case was, or is, on hold."""
+        return paused_due(self.due, self.held_for, self.state_at if self.state == State.ON_HOLD else None, now)
+
 
 class CaseEvent(TenantModel):
-    """A line of the case's timeline, append-only. `id` is that of the ledger event it belongs to."""
+    """A line of the case's timeline, append-only. `id` is that of the ledger event it belongs to.
+
+    A line about a finding, a request, a note or a file names it: these lines are its history, or a file's custody.
+    """
 
     case = TenantForeignKey(Case, on_delete=models.PROTECT, related_name="events")
+    finding = TenantForeignKey("audits.Finding", on_delete=models.PROTECT, null=True, related_name="events")
+    request = TenantForeignKey("audits.EvidenceRequest", on_delete=models.PROTECT, null=True, related_name="events")
+    review_note = TenantForeignKey("audits.ReviewNote", on_delete=models.PROTECT, null=True, related_name="events")
+    file = TenantForeignKey("audits.EvidenceFile", on_delete=models.PROTECT, null=True, related_name="events")
     revision = models.IntegerField()
+    follows = models.IntegerField(default=0)  # the sealed revision that it came after; 0: it is part of its content
     tag = models.CharField(max_length=64)
     action = models.CharField(max_length=20, blank=True)
-    from_state = models.CharField(max_length=20, choices=State.choices, blank=True)
-    to_state = models.CharField(max_length=20, choices=State.choices, blank=True)
+    from_state = models.CharField(max_length=20, blank=True)  # of the case, or of what the line is about
+    to_state = models.CharField(max_length=20, blank=True)
     actor = models.CharField(max_length=200)  # as the ledger names them
     actor_label = models.CharField(max_length=200)  # as people knew them then
     note = models.TextField(blank=True)
+    data = models.JSONField(default=dict)  # what else was set: owner, due, until
 
     class Meta(TenantModel.Meta):
         indexes = (models.Index(fields=("tenant", "case", "id"), name="case_event_case"),)
+
+    @property
+    def is_about_case(self) -> bool:
+        """Whether it tells of the case itself, and not of something in it."""
+        return not (self.finding_id or self.request_id or self.review_note_id or self.file_id)
 
 
 class CaseRevision(TenantModel):

@@ -1,5 +1,7 @@
 """What came of a case: findings, signatures, reports."""
 
+from datetime import date
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
@@ -39,14 +41,42 @@ class Finding(TenantModel):
     effect = models.TextField(blank=True)
     recommendation = models.TextField(blank=True)
     response = models.TextField(blank=True)
+    corrective_action = models.TextField(blank=True)
+    effectiveness_check = models.TextField(blank=True)
     owner = person(null=True)
     due = models.DateField(null=True, blank=True)
+    accepted_until = models.DateField(null=True, blank=True)
+    accepted_by = person(null=True)
     state = models.CharField(max_length=20, choices=FindingState.choices, default=FindingState.DRAFT)
+    version = models.IntegerField(default=1)
     written_by = person()
     written_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta(TenantModel.Meta):
-        constraints = (models.UniqueConstraint(fields=("tenant", "case", "number"), name="finding_number_unique"),)
+        constraints = (
+            models.UniqueConstraint(fields=("tenant", "case", "number"), name="finding_number_unique"),
+            models.CheckConstraint(condition=~models.Q(owner=models.F("accepted_by")), name="finding_risk_by_another"),
+            models.CheckConstraint(
+                condition=~models.Q(state=FindingState.RISK_ACCEPTED)
+                | models.Q(accepted_until__isnull=False, accepted_by__isnull=False),
+                name="finding_risk_accepted_whole",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(state=FindingState.CLOSED) | ~models.Q(effectiveness_check=""),
+                name="finding_closed_after_check",
+            ),
+        )
+        indexes = (
+            models.Index(
+                fields=("tenant", "accepted_until"),
+                condition=models.Q(state=FindingState.RISK_ACCEPTED),
+                name="finding_risk_until",
+            ),
+        )
+
+    def is_lapsed(self, today: date) -> bool:
+        """Whether the risk was accepted until a day that is past: it counts as open."""
+        return self.state == FindingState.RISK_ACCEPTED and bool(self.accepted_until and self.accepted_until < today)
 
     @property
     def reference(self) -> str:

@@ -28,6 +28,7 @@ from tests.factories.audits import Team, case_in_fieldwork, case_in_review, fres
 from tests.factories.policies import a_document, put_in_force
 from tests.factories.tenants import Cast
 from tests.factories.traces import submit
+from tests.invariants.worlds import superuser
 from traces.models import DecisionPayload
 
 
@@ -91,7 +92,7 @@ def test_reading_costs_the_same_at_two_sizes(team: Team) -> None:
         with tenant_atomic(case.tenant_id), CaptureQueriesContext(connection) as captured:
             assert len(report_data(case).items) >= n
         counts.append(len(captured))
-    assert counts[0] == counts[1] <= 23
+    assert counts[0] == counts[1] <= 29
 
 
 def test_the_worker_may_read_all_of_it(team: Team) -> None:
@@ -168,8 +169,12 @@ def test_a_second_freeze_shows_the_first(team: Team) -> None:
 
 def test_a_signed_case_that_says_something_else_is_not_printed(team: Team) -> None:
     case = signed_case(team)
-    with tenant_atomic(case.tenant_id):
-        items_of(case).filter(ordinal=2).update(note="slipped in past the services")
+    with superuser() as administrator:
+        administrator.execute("SET session_replication_role = replica")  # past the trigger
+        changed = administrator.execute(
+            "UPDATE audits_caseitem SET note = 'slipped in' WHERE case_id = %s AND ordinal = 2", [case.pk]
+        )
+        assert changed.rowcount == 1
     with pytest.raises(NotAllowed, match="no longer says what was signed"):
         gathered(case)
 

@@ -7,7 +7,10 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404
 
 from audits.access import get_case, visible_cases
+from audits.findings import move_finding
+from audits.lifecycles import FindingAction, NoteAction
 from audits.models import CaseEvent, CaseRevision, Conclusion, Report, Signature
+from audits.notes import move_note
 from audits.publishing import build_report, current_report, report_pdf
 from audits.selectors import items_of
 from audits.services import (
@@ -129,6 +132,11 @@ def test_only_the_preparer_concludes_and_only_in_fieldwork(team: Team) -> None:
     with pytest.raises(NotAllowed, match="Only this case's preparer"):
         review_item(by=team.reviewer, item=item, conclusion=Conclusion.PASS)
     review_item(by=team.lead, item=item, conclusion=Conclusion.NOT_APPLICABLE)
+    with pytest.raises(NotAllowed, match="wait for an answer: N-1"):
+        submit_for_review(by=team.lead, case=case)
+    with tenant_atomic(case.tenant_id):
+        note = case.notes.get()
+    move_note(by=team.lead, note=note, action=NoteAction.ANSWER, text="It does not apply.")
     assert submit_for_review(by=team.lead, case=case).state == State.IN_REVIEW
 
 
@@ -247,6 +255,11 @@ def test_a_case_closes_when_its_findings_are_settled(team: Team) -> None:
     with pytest.raises(NotAllowed, match="all its findings"):
         move_case(by=team.lead, case=case, action=Action.CLOSE)
     with tenant_atomic(case.tenant_id):
-        assert case.findings.get().state == "open"
-        case.findings.update(state="closed")
+        finding = case.findings.get()
+    assert finding.state == "open"
+    author = team.cast.actors[Role.POLICY_AUTHOR]
+    move_finding(by=author, finding=finding, action=FindingAction.RESPOND, text="Agreed.")
+    move_finding(by=author, finding=finding, action=FindingAction.REMEDIATE, text="A queue with retries.")
+    move_finding(by=author, finding=finding, action=FindingAction.COMPLETE, text="It runs.")
+    move_finding(by=team.lead, finding=finding, action=FindingAction.CLOSE, text="A week without a late one.")
     assert move_case(by=team.lead, case=case, action=Action.CLOSE).state == State.CLOSED

@@ -21,19 +21,24 @@ MUTABLE = {
     "policies.Policy", "policies.PolicyActivation", "policies.PolicyReview", "policies.PolicyBacktest",
     "policies.PolicyFollowUp",
     "traces.DecisionPayload", "traces.SequenceGap", "traces.SequenceWatermark",
+    "traces.Baseline", "traces.DriftAlertState", "traces.DriftQueue", "traces.DriftWatch",
+    "audits.Case", "audits.CaseItem", "audits.CaseUserObjectPermission", "audits.Finding", "audits.ReportDocument",
+    "audits.CaseClock", "audits.EvidenceContent", "audits.EvidenceRequest", "audits.ReviewNote", "audits.TestStep",
     "traces.Budget", "traces.RollupQueue", "traces.SubjectRollup", "traces.UsageRollup",
 }  # fmt: skip
 APPEND_ONLY = {
-    "tenants.TenantKey", "tenants.LedgerLeaf", "tenants.LedgerCheckpoint", "tenants.LedgerEvent",
+    "tenants.TenantKey", "tenants.LedgerLeaf", "tenants.LedgerCheckpoint", "tenants.LedgerEvent", "tenants.LedgerKey",
     "policies.PolicyVersion", "policies.PolicySet", "policies.PolicyApproval",
     "traces.BudgetAlert", "traces.CostAnomaly", "traces.ListPrice", "traces.ModelPrice", "traces.RestatedCost", "traces.Restatement",
     "traces.Decision", "traces.Deployment", "traces.ModelVersion", "traces.Submission", "traces.RuleHit",
-    "traces.Span", "traces.SpanContent", "traces.Evaluation",
+    "audits.CaseEvent", "audits.CaseRevision", "audits.Population", "audits.Report", "audits.Sample",
+    "audits.Signature", "audits.EvidenceFile", "audits.Procedure",
+    "traces.Span", "traces.SpanContent", "traces.Evaluation", "traces.DriftAlert",
 }  # fmt: skip
 
 # Views that answer without a session: API views check a key, the others show nothing of anybody.
 PUBLIC = {
-    "login", "livez", "readyz", "metrics", "openapi", "api-docs",
+    "login", "admin-login", "password-choose", "livez", "readyz", "metrics", "openapi", "api-docs",
 }  # fmt: skip
 
 

@@ -1,16 +1,91 @@
 """Decision records and what is derived from them."""
 
+from traces.models.cost import (
+    AlertKind,
+    AnomalyKind,
+    Budget,
+    BudgetAlert,
+    BudgetScope,
+    CostAnomaly,
+    Grain,
+    ListPrice,
+    ModelPrice,
+    OnExceed,
+    Period,
+    RestatedCost,
+    Restatement,
+    RollupQueue,
+    SubjectKind,
+    SubjectRollup,
+    UsageRollup,
+)
 from traces.models.decision import Decision, DecisionPayload, Deployment, ModelVersion, PolicyMatch, RuleHit, Submission
+from traces.models.drift import (
+    Baseline,
+    BucketGrain,
+    DriftAlert,
+    DriftAlertState,
+    DriftKind,
+    DriftQueue,
+    DriftStanding,
+    DriftWatch,
+)
+from traces.models.evaluation import Evaluation
+from traces.models.feedback import Feedback
+from traces.models.mark import ApmLink, Mark, MarkKind
+from traces.models.meaning import Assessment, Embedding, MeaningQueue, MeaningWork, Remark
+from traces.models.search import SavedView, SearchQueue, SearchToken
 from traces.models.sources import SequenceGap, SequenceWatermark
+from traces.models.span import Span, SpanContent
 
 __all__ = [
+    "AlertKind",
+    "AnomalyKind",
+    "ApmLink",
+    "Assessment",
+    "Baseline",
+    "BucketGrain",
+    "Budget",
+    "BudgetAlert",
+    "BudgetScope",
+    "CostAnomaly",
     "Decision",
     "DecisionPayload",
     "Deployment",
+    "DriftAlert",
+    "DriftAlertState",
+    "DriftKind",
+    "DriftQueue",
+    "DriftStanding",
+    "DriftWatch",
+    "Embedding",
+    "Evaluation",
+    "Feedback",
+    "Grain",
+    "ListPrice",
+    "Mark",
+    "MarkKind",
+    "MeaningQueue",
+    "MeaningWork",
+    "ModelPrice",
     "ModelVersion",
+    "OnExceed",
+    "Period",
     "PolicyMatch",
+    "Remark",
+    "RestatedCost",
+    "Restatement",
+    "RollupQueue",
     "RuleHit",
+    "SavedView",
+    "SearchQueue",
+    "SearchToken",
     "SequenceGap",
     "SequenceWatermark",
+    "Span",
+    "SpanContent",
+    "SubjectKind",
+    "SubjectRollup",
     "Submission",
+    "UsageRollup",
 ]

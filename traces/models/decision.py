@@ -76,6 +76,10 @@ class Decision(TenantModel):
     cache_write_tokens = models.BigIntegerField(null=True)
     reasoning_tokens = models.BigIntegerField(null=True)
     latency_ms = models.BigIntegerField(null=True)
+    cost_micros = models.BigIntegerField(null=True)  # none: no price is known
+    saved_micros = models.BigIntegerField(null=True)  # by caches
+    currency = models.CharField(max_length=3, null=True)  # noqa: DJ001  a column added to a table that is never rewritten
+    price_sha256 = models.BinaryField(max_length=32, null=True)  # of the price's document
     outcome = models.TextField()
     adverse = models.BooleanField(null=True)
     verdict = models.TextField()

@@ -21,7 +21,7 @@ class Backup:
         with administrator() as connection, connection.cursor() as cursor:
             for table in TABLES:
                 select = f"COPY (SELECT * FROM tenants_ledger{table} WHERE {self._of}) TO STDOUT (FORMAT binary)"
-                with cursor.copy(select) as copy:  # type: ignore[arg-type]
+                with cursor.copy(select) as copy:
                     self._rows[table] = b"".join(bytes(block) for block in copy)
 
     def restore(self) -> None:
@@ -32,7 +32,7 @@ class Backup:
                 cursor.execute(f"ALTER TABLE tenants_ledger{table} DISABLE TRIGGER USER")
             for table in TABLES:
                 cursor.execute(f"DELETE FROM tenants_ledger{table} WHERE {self._of}")
-                with cursor.copy(f"COPY tenants_ledger{table} FROM STDIN (FORMAT binary)") as copy:  # type: ignore[arg-type]
+                with cursor.copy(f"COPY tenants_ledger{table} FROM STDIN (FORMAT binary)") as copy:
                     copy.write(self._rows[table])
             for table, guards in GUARDS.items():
                 for guard in guards:

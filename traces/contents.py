@@ -1,0 +1,61 @@
+"""What was said, opened: the only way from a sealed payload to its content."""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import orjson
+
+from tenants import crypto
+from tenants.access import require
+from tenants.actors import Actor
+from tenants.context import current_tenant_id
+from tenants.events import Tag
+from tenants.ledger.log import append
+from tenants.models import SubjectKey
+from traces.models import Decision, DecisionPayload
+from traces.sealing import Content, bound_to, open_content
+
+
+def open_payload(decision: Decision, *, by: Actor, purpose: str) -> Content | None:
+    """The content of one decision, its reading recorded in the log; None when it was erased."""
+    return open_payloads([decision], by=by, purpose=purpose).get(decision.pk)
+
+
+def open_payloads(decisions: Iterable[Decision], *, by: Actor, purpose: str) -> dict[uuid.UUID, Content]:
+    """The contents of several decisions, their reading recorded as one event. Erased ones are missing."""
+    require(by, "decision.read_payload")
+    wanted = [decision.pk for decision in decisions]
+    contents = read_contents(wanted)
+    if contents:
+        append(Tag.PAYLOAD_READ, by=by, body={"decisions": [str(pk) for pk in contents], "purpose": purpose})
+    return contents
+
+
+def read_contents(ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Content]:
+    """The contents without a record of the reading: for the product's own work (drift, backtests, search)."""
+    tenant_id = current_tenant_id()
+    payloads = list(DecisionPayload.objects.filter(pk__in=ids))
+    wrapped = SubjectKey.objects.in_bulk({payload.subject_key_id for payload in payloads})
+    tenant_key = crypto.tenant_key(tenant_id)
+    keys = {pk: crypto.unwrap(tenant_key, bytes(row.wrapped)) for pk, row in wrapped.items()}
+    return {
+        payload.pk: open_content(keys[payload.subject_key_id], bytes(payload.sealed), bound_to(tenant_id, payload.pk))
+        for payload in payloads
+        if payload.subject_key_id in keys
+    }
+
+
+def members_of(content: Content) -> dict[str, Any]:
+    """The submitted members of every group together, as they came in (the `policy` group is ours, left out)."""
+    members: dict[str, Any] = {}
+    for group, data in content.canonical.items():
+        if group != "policy":
+            members |= orjson.loads(data)
+    return members
+
+
+def policy_document(content: Content) -> dict[str, Any]:
+    """What the policies in force said, as committed to."""
+    data = content.canonical.get("policy")
+    return orjson.loads(data) if data else {}

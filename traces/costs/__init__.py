@@ -1,0 +1,1 @@
+"""What decisions cost: usage, prices, rollups, budgets."""

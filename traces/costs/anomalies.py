@@ -1,0 +1,212 @@
+"""Money that runs away: sessions that cost many times what sessions cost, and tasks that suddenly cost more.
+
+Both are found from the rollups, each against the deployment's own last week, and are told once a day. What only the
+content shows (identical requests, odd inputs) is found by `traces.drift.events`; `money_lost` says what those cost.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db import connection
+from django.db.models import F, Min, Sum
+
+from tenants.context import tenant_atomic
+from traces.costs.budgets import DAY, midnight
+from traces.costs.spending import UsageQuery
+from traces.models import ModelVersion
+from traces.models.cost import AnomalyKind, CostAnomaly, Grain, SubjectKind, SubjectRollup, UsageRollup
+
+REFERENCE = 7 * DAY
+RECENT = timedelta(hours=24)
+SESSION_CALLS = 12  # below this no session is called a runaway
+SESSION_FACTOR = 2  # times what 99 of 100 sessions of a day stay below
+SESSIONS_KNOWN = 50  # before that many are known, nothing is unusual
+TASK_FACTOR = 1.5
+TASK_CALLS, TASK_CALLS_BEFORE, TASK_HOURS = 50, 100, 6
+HOURS_ABOVE = 0.75  # of the hours must show it: one burst is no shift
+COST = F("cost_micros") + F("restated_micros")
+
+_USUAL = """
+SELECT deployment_id, count(*), percentile_disc(0.99) WITHIN GROUP (ORDER BY n),
+       percentile_disc(0.99) WITHIN GROUP (ORDER BY cost_micros + restated_micros),
+       percentile_disc(0.5) WITHIN GROUP (ORDER BY cost_micros + restated_micros)
+  FROM traces_subjectrollup
+ WHERE tenant_id = %s AND kind = 2 AND grain = 3 AND currency <> '' AND bucket >= %s AND bucket < %s
+   AND deployment_id = ANY(%s)
+ GROUP BY deployment_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What a day of a session is like in a deployment: how many are known, calls and cost of 99 in 100, median cost."""
+
+    sessions: int
+    calls: int
+    cost: int
+    median: int
+
+
+def is_runaway(calls: int, cost: int, usual: Usual) -> bool:
+    """Whether a session's day is far beyond what its deployment has seen."""
+    if usual.sessions < SESSIONS_KNOWN or calls < SESSION_CALLS:
+        return False
+    return calls > SESSION_FACTOR * usual.calls or (usual.cost > 0 and cost > SESSION_FACTOR * usual.cost)
+
+
+def money_lost(cost: int, usual: int, times: int = 1) -> int:
+    """What was paid beyond the usual: of a session its cost beyond a median one, of a shift the difference for each
+    decision, of repeated requests (`times` = 1, usual = one of them) all but the first."""
+    return max(cost - usual * times, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """A task's decisions in a time: number, cost, input tokens; and the cost of one in each hour that had any."""
+
+    n: int
+    cost: int
+    input_tokens: int
+    hourly: tuple[int, ...] = ()
+
+    @property
+    def each(self) -> int:
+        return self.cost // self.n if self.n else 0
+
+
+def is_shift(now: Pace, before: Pace) -> bool:
+    """Whether one decision costs distinctly more than before, for most of the hours and not in one burst."""
+    known = now.n >= TASK_CALLS and before.n >= TASK_CALLS_BEFORE and len(now.hourly) >= TASK_HOURS
+    if not known or not before.each or now.each < TASK_FACTOR * before.each:
+        return False
+    above = sum(each > before.each * (1 + TASK_FACTOR) / 2 for each in now.hourly)
+    return above >= HOURS_ABOVE * len(now.hourly)
+
+
+def cause_of_shift(now: Pace, before: Pace, arrived: Sequence[str]) -> str:
+    """What else changed: a model or prompt that came with it, or the length of the inputs; else nothing that we saw."""
+    if arrived:
+        return f"{', '.join(arrived[:3])} came with it"
+    longer = (now.input_tokens / now.n) / max(before.input_tokens / before.n, 1)
+    if longer >= 1 + (TASK_FACTOR - 1) / 2:
+        return f"inputs are {longer:.1f} times as long"
+    return "no change of model, prompt or input length came with it"
+
+
+def recent_anomalies(wanted: UsageQuery, most: int = 5) -> list[CostAnomaly]:
+    """The newest of a window, of the systems and tasks it is narrowed to."""
+    rows = CostAnomaly.objects.filter(day__gte=midnight(wanted.since), day__lt=wanted.until)
+    places = {name: wanted.narrow[name] for name in ("system", "environment", "task") if name in wanted.narrow}
+    rows = rows.filter(**{f"deployment__{name}": value for name, value in places.items()})
+    return list(rows.select_related("deployment").order_by("-noticed_at", "-lost_micros")[:most])
+
+
+# --- Watching -------------------------------------------------------------------------------------------------------
+
+
+def watch_costs(tenant_id: uuid.UUID, *, now: datetime | None = None) -> list[CostAnomaly]:
+    """Look at today's sessions and the last day's tasks of one tenant; returns what is new."""
+    moment = now or datetime.now(UTC)
+    with tenant_atomic(tenant_id):
+        found = [*_runaways(tenant_id, moment), *_shifts(moment)]
+        day = midnight(moment)
+        known = set(CostAnomaly.objects.filter(day=day).values_list("kind", "deployment_id", "who"))
+        fresh = [one for one in found if (one.kind, one.deployment_id, one.who) not in known]
+        CostAnomaly.objects.bulk_create(fresh, ignore_conflicts=True)
+    return fresh
+
+
+def _runaways(tenant_id: uuid.UUID, now: datetime) -> list[CostAnomaly]:
+    today = midnight(now)
+    rows = SubjectRollup.objects.filter(kind=SubjectKind.SESSION, grain=Grain.DAY, bucket=today).exclude(currency="")
+    busy = list(rows.filter(n__gte=SESSION_CALLS).annotate(cost=COST))
+    usual = _usual(tenant_id, today, {row.deployment_id for row in busy})
+    return [
+        CostAnomaly(
+            kind=AnomalyKind.RUNAWAY_SESSION,
+            deployment_id=row.deployment_id,
+            who=row.value,
+            day=today,
+            noticed_at=now,
+            n=row.n,
+            currency=row.currency,
+            cost_micros=row.cost,
+            lost_micros=money_lost(row.cost, usual[row.deployment_id].median),
+            cause=f"{row.n:,} calls today; 99 of 100 sessions have at most {usual[row.deployment_id].calls:,}",
+        )
+        for row in busy
+        if row.deployment_id in usual and is_runaway(row.n, row.cost, usual[row.deployment_id])
+    ]
+
+
+def _usual(tenant_id: uuid.UUID, today: datetime, deployments: set[uuid.UUID]) -> dict[uuid.UUID, Usual]:
+    if not deployments:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_USUAL, [tenant_id, today - REFERENCE, today, list(deployments)])
+        return {row[0]: Usual(row[1], row[2], row[3], row[4]) for row in cursor.fetchall()}
+
+
+def _shifts(now: datetime) -> list[CostAnomaly]:
+    since = (now - RECENT).replace(minute=0, second=0, microsecond=0)
+    hours = _hours(since - REFERENCE, now)
+    found = []
+    for (deployment_id, currency), lines in hours.items():
+        recent, before = _pace(lines, since, now), _pace(lines, since - REFERENCE, since)
+        if is_shift(recent, before):
+            cause = cause_of_shift(recent, before, _arrived(deployment_id, since, now))
+            found.append(
+                CostAnomaly(
+                    kind=AnomalyKind.TASK_COST,
+                    deployment_id=deployment_id,
+                    who="",
+                    day=midnight(now),
+                    noticed_at=now,
+                    n=recent.n,
+                    currency=currency,
+                    cost_micros=recent.cost,
+                    lost_micros=money_lost(recent.cost, before.each, recent.n),
+                    cause=f"{recent.each / before.each:.1f} times the cost of one before; {cause}",
+                )
+            )
+    return found
+
+
+Hours = dict[datetime, Mapping[str, int]]
+
+
+def _hours(since: datetime, until: datetime) -> dict[tuple[uuid.UUID, str], Hours]:
+    rows = UsageRollup.objects.filter(grain=Grain.HOUR, bucket__gte=since, bucket__lt=until).exclude(currency="")
+    grouped = rows.values("deployment_id", "currency", "bucket").annotate(
+        total=Sum("n"), cost=Sum(COST), tokens=Sum("input_tokens")
+    )
+    hours: dict[tuple[uuid.UUID, str], Hours] = {}
+    for row in grouped:
+        line = {name: int(row[name]) for name in ("total", "cost", "tokens")}
+        hours.setdefault((row["deployment_id"], row["currency"]), {})[row["bucket"]] = line
+    return hours
+
+
+def _pace(lines: Hours, since: datetime, until: datetime) -> Pace:
+    mine = [line for at, line in lines.items() if since <= at < until and line["total"]]
+    n, cost, tokens = (sum(line[name] for line in mine) for name in ("total", "cost", "tokens"))
+    return Pace(n, cost, tokens, tuple(line["cost"] // line["total"] for line in mine))
+
+
+def _arrived(deployment_id: uuid.UUID, since: datetime, now: datetime) -> list[str]:
+    """Models and prompts that this deployment had not used in the reference week."""
+    rows = UsageRollup.objects.filter(
+        deployment_id=deployment_id, grain=Grain.HOUR, bucket__gte=since - REFERENCE, bucket__lt=now
+    )
+    firsts = rows.values("model_version_id").annotate(first=Min("bucket"), total=Sum("n")).order_by("-total")
+    new = [row["model_version_id"] for row in firsts if row["first"] >= since]
+    names: dict[uuid.UUID, Any] = ModelVersion.objects.in_bulk(new)
+    return [_described(names[pk]) for pk in new]
+
+
+def _described(model: ModelVersion) -> str:
+    prompt = f"prompt {model.prompt_name} v{model.prompt_version}" if model.prompt_name else ""
+    return " with ".join(part for part in (str(model), prompt) if part)

@@ -1,0 +1,1 @@
+"""What is normal for a deployment, what changed, when, and why. See README.md."""

@@ -1,0 +1,217 @@
+"""What is watched, as matrices whose window means can be compared: words, style, numbers, rates. Pure.
+
+Wide channels are vectors of one meaning (the words of an answer); their distance is one number. Narrow columns are
+single numbers or rates; each is tested by itself. A value that is missing weighs nothing.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from traces.drift.frame import Frame, Matrix
+from traces.drift.observation import SCALARS
+
+WIDE = ("asked", "answered", "style")
+PRICED = "cost"  # a price is not behaviour: it explains, it does not alarm
+MIN_LABEL_COUNT = 5
+MAX_LABELS = 24
+_CAP_QUANTILE = 0.95  # of the norms: one answer of rare words must not decide alone
+_STYLE_CLIP = 4.0
+MIN_SPREAD = 1e-6
+_GRID = np.linspace(0, 1, 129)
+
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True, slots=True)
+class Wide:
+    """A vector channel: scaled rows (0 where missing) and which rows count."""
+
+    name: str
+    values: Matrix  # n × d
+    present: Matrix  # n, 0 or 1
+
+
+@dataclass(frozen=True, slots=True)
+class Narrow:
+    """Columns that are tested one by one. A scalar has two: its place and its spread."""
+
+    names: Sequence[str]
+    values: Matrix  # n × k
+    present: Matrix  # n × k
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Scales of every channel, fitted on a frame; applied to any rows."""
+
+    centres: dict[str, Matrix]
+    weights: dict[str, Matrix]
+    caps: dict[str, float]
+    tables: dict[str, tuple[Numbers, Numbers]]
+    labels: Sequence[str]
+    unit_costs: Numbers
+
+    @classmethod
+    def fit(cls, frame: Frame) -> "Panel":
+        """From the rows that are compared with each other: the scales must not know which of them are new."""
+        centres, weights, caps = {}, {}, {}
+        for name in WIDE:
+            raw, present = _raw(frame, name)
+            if not present.any():
+                continue
+            rows = raw if present.all() else raw[present]
+            centre = rows.mean(axis=0)
+            deviation = np.sqrt(np.maximum(np.einsum("ij,ij->j", rows, rows) / len(rows) - centre**2, 0))
+            spread = float(np.sqrt((deviation**2).mean()))
+            if spread < MIN_SPREAD:
+                continue
+            centres[name] = centre
+            floor = 0.05 * spread if name == "style" else 0.5 * spread
+            weights[name] = (1.0 / (deviation + floor)).astype(np.float32)
+            caps[name] = float(np.quantile(_norms(_scaled(rows, centre, weights[name])), _CAP_QUANTILE))
+        costs = unit_costs(frame)
+        tables = {}
+        for index, name in enumerate(SCALARS):
+            known = _scalar(frame, index, costs)
+            known = known[np.isfinite(known)]
+            if len(known) >= 20 and known.min() < known.max():
+                tables[name] = score_table(known)
+        return cls(centres, weights, caps, tables, watched_labels(frame), costs)
+
+    def wide(self, frame: Frame) -> list[Wide]:
+        """The vector channels of these rows."""
+        return [self._one_wide(frame, name) for name in self.centres]
+
+    def _one_wide(self, frame: Frame, name: str) -> Wide:
+        raw, present = _raw(frame, name)
+        scaled = _scaled(raw, self.centres[name], self.weights[name])
+        mask = present.astype(np.float32)
+        if name == "style":
+            np.clip(scaled, -_STYLE_CLIP, _STYLE_CLIP, out=scaled)
+            factors = mask
+        else:
+            factors = np.minimum(1.0, self.caps[name] / np.maximum(_norms(scaled), 1e-9)) * mask
+        if (factors != 1.0).any():
+            scaled *= factors[:, None]
+        return Wide(name, scaled, mask)
+
+    def narrow(self, frame: Frame) -> Narrow:
+        """The single columns of these rows: normal scores of numbers (place and spread), and rates."""
+        names: list[str] = []
+        columns: list[Numbers] = []
+        for index, name in enumerate(SCALARS):
+            if name in self.tables and name != PRICED:
+                score = np.interp(_scalar(frame, index, self.unit_costs), *self.tables[name])
+                names += [name, f"{name} spread"]
+                columns += [score, (score**2 - 1) / np.sqrt(2)]
+        for label in self.labels:
+            kind = label.partition(":")[0]
+            names.append(label)
+            columns.append(
+                np.array([float(label in row.seen.labels) if kind in row.seen.judged else np.nan for row in frame.rows])
+            )
+        table = np.stack(columns, axis=1) if columns else np.zeros((len(frame), 0))
+        present = np.isfinite(table)
+        return Narrow(names, np.where(present, table, 0).astype(np.float32), present.astype(np.float32))
+
+
+def _scaled(rows: Matrix, centre: Matrix, weight: Matrix) -> Matrix:
+    """One temporary, not three: these matrices are what a test costs."""
+    out = rows - centre
+    out *= weight
+    return out
+
+
+def _norms(rows: Matrix) -> Matrix:
+    return np.asarray(np.sqrt(np.einsum("ij,ij->i", rows, rows)), dtype=np.float32)
+
+
+def _raw(frame: Frame, name: str) -> tuple[Matrix, np.ndarray[Any, np.dtype[np.bool_]]]:
+    raw: Matrix = getattr(frame, name)
+    present = frame.has_text if name != "asked" else np.array([row.features.fingerprint != 0 for row in frame.rows])
+    return raw, present
+
+
+def _scalar(frame: Frame, index: int, costs: Numbers) -> Numbers:
+    values = frame.scalars[:, index].astype(np.float64)
+    if SCALARS[index] != "cost":
+        return values
+    return np.log(np.maximum(values, 1e-12) / np.maximum(_expected_cost(frame, costs), 1e-12))
+
+
+def _expected_cost(frame: Frame, costs: Numbers) -> Numbers:
+    tokens = frame.scalars[:, :2].astype(np.float64)
+    return np.asarray(tokens @ costs, dtype=np.float64)
+
+
+def unit_costs(frame: Frame) -> Numbers:
+    """What an input and an output token cost here (least squares): a price change shows against it, length does not."""
+    table = np.column_stack((frame.scalars[:, :2], frame.scalars[:, SCALARS.index("cost")])).astype(np.float64)
+    table = table[np.isfinite(table).all(axis=1)]
+    if len(table) < 20 or not table[:, 2].any():
+        return np.full(2, np.nan)
+    return np.asarray(np.linalg.lstsq(table[:, :2], table[:, 2], rcond=None)[0], dtype=np.float64)
+
+
+def watched_labels(frame: Frame) -> list[str]:
+    """Labels that hold often enough to have a rate, and not always; the most frequent first."""
+    counts = Counter(label for row in frame.rows for label in row.seen.labels)
+    judged = Counter(kind for row in frame.rows for kind in row.seen.judged)
+    useful = [
+        label
+        for label, times in counts.most_common()
+        if times >= MIN_LABEL_COUNT and judged[label.partition(":")[0]] - times >= MIN_LABEL_COUNT
+    ]
+    return _without_complements(useful, counts, judged)[:MAX_LABELS]
+
+
+def _without_complements(labels: list[str], counts: Counter[str], judged: Counter[str]) -> list[str]:
+    """Two values that are the whole of a kind say the same: keep one."""
+    kept: list[str] = []
+    for label in labels:
+        kind = label.partition(":")[0]
+        rivals = [other for other in kept if other.startswith(f"{kind}:")]
+        if len(rivals) == 1 and counts[rivals[0]] + counts[label] == judged[kind]:
+            continue
+        kept.append(label)
+    return kept
+
+
+def score_table(known: Numbers) -> tuple[Numbers, Numbers]:
+    """Reference values and their normal scores (equal values share their middle rank); between them, interpolate."""
+    quantiles = np.quantile(known, _GRID)
+    values, first, times = np.unique(quantiles, return_index=True, return_counts=True)
+    ranks = (first + (times - 1) / 2) / (len(_GRID) - 1)
+    return values, probit(np.clip(ranks, 0.0035, 0.9965))
+
+
+def probit(p: Numbers) -> Numbers:
+    """The standard normal quantile (Acklam's rational approximation, |error| < 1.2e-9 relative)."""
+    a = (
+        -39.69683028665376,
+        220.9460984245205,
+        -275.9285104469687,
+        138.3577518672690,
+        -30.66479806614716,
+        2.506628277459239,
+    )
+    b = (-54.47609879822406, 161.5858368580409, -155.6989798598866, 66.80131188771972, -13.28068155288572, 1.0)
+    c = (
+        -0.007784894002430293,
+        -0.3223964580411365,
+        -2.400758277161838,
+        -2.549732539343734,
+        4.374664141464968,
+        2.938163982698783,
+    )
+    d = (0.007784695709041462, 0.3224671290700398, 2.445134137142996, 3.754408661907416, 1.0)
+    tail = np.minimum(p, 1 - p)
+    q = np.sqrt(-2 * np.log(tail))
+    outer = np.sign(0.5 - p) * np.polyval(c, q) / np.polyval(d, q)
+    r = p - 0.5
+    inner = np.polyval(a, r * r) * r / np.polyval(b, r * r)
+    return np.where(tail < 0.02425, outer, inner)

@@ -1,0 +1,176 @@
+"""When it started: the split that explains the records best, with an interval; for a ramp its start and its end. Pure.
+
+Every record becomes one number: how far it leans from what was before towards what is now, measured without itself.
+On those numbers a step and a ramp are fitted by least squares, and every place nearly as good is in the interval.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from traces.drift.channels import WIDE, Narrow, Panel
+from traces.drift.frame import Frame, Matrix
+
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+
+EDGE = 10  # records that a side needs at least
+INTERVAL = 3.4  # log-likelihood below the best that is still in the interval: ln 20, and some for what was estimated
+RAMP_GAIN = 6.0  # log-likelihood that a ramp must gain over a step
+RAMP_MIN = 40  # records; a shorter ramp is a step
+_RAMP_STEP = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Onset:
+    """`index` is the first changed row; `low` ≤ index ≤ `high` is the interval. `end`: where a ramp has arrived."""
+
+    index: int
+    low: int
+    high: int
+    end: int | None
+    channel: str
+    strength: float  # of the step, in standard errors
+
+
+def leaning(values: Matrix, present: Matrix, split: int) -> Numbers:
+    """Each row's place on the way from the mean before `split` to the mean after it, itself left out; NaN missing."""
+    has = present > 0
+    before, after = has.copy(), has.copy()
+    before[split:], after[:split] = False, False
+    n, m = max(int(before.sum()), 2), max(int(after.sum()), 2)
+    old, new = values[before].sum(axis=0), values[after].sum(axis=0)
+    squares = np.einsum("ij,ij->i", values, values)
+    along_new, along_old = values @ new, values @ old
+    out = np.where(
+        after,
+        (along_new - squares) / (m - 1) - along_old / n,
+        along_new / m - (along_old - squares) / (n - 1),
+    ).astype(np.float64)
+    out[~has] = np.nan
+    return np.asarray(out)
+
+
+def best_split(values: Matrix, present: Matrix, start: int, end: int) -> int:
+    """The split in [start, end] with the largest distance between the means of its sides."""
+    total, count = values.sum(axis=0, dtype=np.float64), float(present.sum())
+    sums = np.cumsum(values, axis=0, dtype=np.float64)[start - 1 : end]
+    n = np.cumsum(present, dtype=np.float64)[start - 1 : end]
+    m = count - n
+    gap = sums / np.maximum(n, 1)[:, None] - (total - sums) / np.maximum(m, 1)[:, None]
+    return start + int((n * m * np.einsum("ij,ij->i", gap, gap)).argmax())
+
+
+def _fit_steps(scores: Numbers) -> Numbers:
+    """The residual sum of squares of a step at every split 0 … n."""
+    n = len(scores)
+    sums, squares = np.concatenate(([0.0], np.cumsum(scores))), float((scores**2).sum())
+    at = np.arange(n + 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        explained = np.nan_to_num(sums**2 / at) + np.nan_to_num((sums[-1] - sums) ** 2 / (n - at))
+    return np.asarray(squares - explained)
+
+
+def _fit_ramp(scores: Numbers) -> tuple[int, int, float, dict[int, float]]:
+    """The best ramp (start, end, residual) and the best residual for each start, on a grid."""
+    n = len(scores)
+    position = np.arange(n, dtype=np.float64)
+    centred = scores - scores.mean()
+    best = (0, n, float("inf"))
+    by_start: dict[int, float] = {}
+    for start in range(EDGE, n - RAMP_MIN, _RAMP_STEP):
+        for end in range(start + RAMP_MIN, n + 1, _RAMP_STEP):
+            shape = np.clip((position - start) / (end - start), 0, 1)
+            shape -= shape.mean()
+            residual = float(centred @ centred - (shape @ centred) ** 2 / (shape @ shape))
+            by_start[start] = min(by_start.get(start, np.inf), residual)
+            if residual < best[2]:
+                best = (start, end, residual)
+    return *best, by_start
+
+
+def locate(scores: Numbers, channel: str) -> Onset:
+    """Fit a step, and a ramp; NaN rows are left out of the fit and counted in the indexes."""
+    known = np.flatnonzero(np.isfinite(scores))
+    x = scores[known]
+    n = len(x)
+    if n < 4 * EDGE:
+        return Onset(len(scores), 0, len(scores), None, channel, 0.0)
+    residuals = _fit_steps(x)
+    inner = residuals[EDGE : n - EDGE + 1]
+    split = EDGE + int(inner.argmin())
+    noise = max(float(inner.min()) / (n - 2), 1e-12)
+    near = EDGE + np.flatnonzero((inner - inner.min()) / (2 * noise) <= INTERVAL)
+    strength = float(np.sqrt(max(0.0, (residuals[0] - inner.min()) / noise)))
+    thin = max(1, n // 400)
+    start, end, residual, by_start = _fit_ramp(x[: n - n % thin].reshape(-1, thin).mean(axis=1) if thin > 1 else x)
+    coarse = _fit_steps(x[: n - n % thin].reshape(-1, thin).mean(axis=1)).min() if thin > 1 else inner.min()
+    gain = (coarse - residual) / (2 * noise / thin)
+    if gain > RAMP_GAIN:
+        starts = [s * thin for s, r in by_start.items() if (r - residual) / (2 * noise / thin) <= INTERVAL]
+        low, high = min(starts), max(starts)
+        last = min(end * thin, n - 1)
+        return Onset(
+            int(known[start * thin]), int(known[low]), int(known[min(high, n - 1)]), int(known[last]), channel, strength
+        )
+    return Onset(int(known[split]), int(known[near.min()]), int(known[near.max()]), None, channel, strength)
+
+
+def column(narrow: Narrow, name: str) -> tuple[Matrix, Matrix]:
+    """A narrow column as a channel of width 1: values about their mean, and presence."""
+    index = list(narrow.names).index(name)
+    present = narrow.present[:, index]
+    values = narrow.values[:, index] - narrow.values[:, index].sum() / max(float(present.sum()), 1.0)
+    return (values * present)[:, None], present
+
+
+def channel_values(frame: Frame, panel: Panel, name: str) -> tuple[Matrix, Matrix]:
+    """The rows of a channel by name: a wide one, or a narrow column."""
+    if name in WIDE:
+        wide = next(one for one in panel.wide(frame) if one.name == name)
+        return wide.values, wide.present
+    return column(panel.narrow(frame), name)
+
+
+def onset_of(frame: Frame, names: Sequence[str], around: tuple[int, int] | None = None) -> tuple[Onset, Numbers]:
+    """The onset as the channels of `names` show it together, and each row's leaning: about 0 before, about 1 after.
+
+    Each channel gives a first guess; from each, all vote with their effect sizes, and the strongest outcome counts.
+    """
+    panel = Panel.fit(frame)
+    start, end = around or (0, len(frame))
+    start, end = max(EDGE, start), min(len(frame) - EDGE, end)
+    channels = {name: channel_values(frame, panel, name) for name in names}
+    found = [
+        locate(leaning(values, present, best_split(values, present, start, end)), name)
+        for name, (values, present) in channels.items()
+    ]
+    strongest = max(found, key=lambda one: one.strength)
+    tried = [_settle(channels, onset.index, strongest.channel) for onset in found]
+    return max(tried, key=lambda one: one[0].strength)
+
+
+def _settle(channels: Mapping[str, tuple[Matrix, Matrix]], index: int, name: str) -> tuple[Onset, Numbers]:
+    """From a first guess to where all channels together put it."""
+    scores = _combined(channels, index)
+    for _ in range(2):
+        onset = locate(scores, name)
+        scores = _combined(channels, onset.index)
+    return locate(scores, name), scores
+
+
+def _combined(channels: Mapping[str, tuple[Matrix, Matrix]], split: int) -> Numbers:
+    """The leanings of all channels as one: each in units of its noise, weighted by its step."""
+    length = len(next(iter(channels.values()))[1])
+    total, weight = np.zeros(length), 0.0
+    for values, present in channels.values():
+        scores = leaning(values, present, min(max(split, EDGE), length - EDGE))
+        before, after = np.nanmean(scores[:split]), np.nanmean(scores[split:])
+        noise = np.sqrt((np.nanvar(scores[:split]) * split + np.nanvar(scores[split:]) * (length - split)) / length)
+        if not np.isfinite(noise) or noise <= 0 or after <= before:
+            continue
+        effect = (after - before) / noise
+        total += effect * np.where(np.isfinite(scores), (scores - before) / noise, 0.0)
+        weight += effect**2
+    return total / weight if weight else total

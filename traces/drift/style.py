@@ -1,0 +1,80 @@
+"""How an answer is written, as numbers: length, layout, openers, hedges, refusals. Pure.
+
+Each number has a plain name, which is also how a change is explained ("bold text: 0.1 → 2.4 a response").
+"""
+
+import re
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from traces.drift.words import quantised
+
+Vector = np.ndarray[Any, np.dtype[np.float32]]
+
+_REFUSAL = re.compile(
+    r"\b(?:i(?:['’]m| am) (?:really |very |so )?(?:sorry|unable|not able)|(?:i )?apologi[sz]e|as an ai\b"
+    r"|i (?:can(?:['’]t|not| not)|won['’]t|will not|do not|don['’]t) (?:help|assist|provide|support|answer|do|give"
+    r"|comply|create|generate|share|engage|encourage|condone|promote|offer|fulfil|discuss)"
+    r"|cannot (?:assist|help|provide|fulfil|condone|answer|give)|not (?:appropriate|ethical|within my)"
+    r"|against my (?:programming|guidelines)|(?:is|are|be) (?:illegal|unethical|harmful)(?: and|[.,])"
+    r"|i must (?:inform|emphasi[sz]e|point out|decline|remind|respectfully)"
+    r"|it is not (?:appropriate|acceptable|legal|ethical|possible)"
+    r"|strongly (?:advise|discourage|condemn)|(?:please )?seek (?:professional )?help)"
+)
+_SURE = re.compile(r"\s*(?:sure|certainly|of course|absolutely|great question|happy to)\b")
+_HEDGE = re.compile(
+    r"\b(?:may|might|could|perhaps|possibly|generally|typically|however|important to note|it depends)\b"
+)
+_FIRST, _SECOND_PERSON = re.compile(r"\b(?:i|my|me|we|our)\b"), re.compile(r"\byou(?:r|rs|rself)?\b")
+_CLOSER = re.compile(r"(?:let me know|hope this helps|feel free|any (?:other|more|further) questions|anything else)")
+_NUMBERED = re.compile(r"^\s*\d+[.)]\s", re.MULTILINE)
+_BULLET = re.compile(r"^\s*[-*•]\s", re.MULTILINE)
+_HEADING = re.compile(r"^#+\s", re.MULTILINE)
+_STEP = re.compile(r"\b(?:first|second|then|next|finally|therefore|step|so)\b")
+
+NAMES = (
+    "length", "words", "lines", "word length", "sentence length", "paragraphs", "bullets", "numbered items",
+    "bold text", "headings", "code", "digits", "capital letters", "questions", "exclamations", "commas", "colons",
+    "brackets", "quotation marks", "opens with assent", "refuses", "hedges", "first person", "second person",
+    "contractions", "varied wording", "reasoning words", "closing courtesy", "other scripts", "ends mid-sentence",
+    "formulas", "opens with a capital I",
+)  # fmt: skip
+SIZE = len(NAMES)
+
+
+def refuses(text: str) -> bool:
+    """Whether the answer declines, in the words that models commonly decline with. The full judgement is elsewhere."""
+    return _REFUSAL.search(text[:600].lower()) is not None
+
+
+def _share(times: int, of: int) -> float:
+    return min(1.0, 20.0 * times / of) if of else 0.0
+
+
+def style(text: str, words: list[str]) -> Vector:
+    """The numbers of `NAMES`, each of the order of one; counts enter by their logarithm or as a share of the words."""
+    low = text.lower()
+    count = Counter(text)
+    n_chars, n_words = len(text), max(1, len(words))
+    ends = count["."] + count["!"] + count["?"]
+    letters = sum(len(word) for word in words)
+    end = text.rstrip()[-1:]
+    found = (
+        np.log1p(n_chars), np.log1p(len(words)), np.log1p(count["\n"]), letters / n_words,
+        np.log(n_words / (ends + 1)), np.log1p(text.count("\n\n")), np.log1p(len(_BULLET.findall(text))),
+        np.log1p(len(_NUMBERED.findall(text))), np.log1p(text.count("**") // 2), np.log1p(len(_HEADING.findall(text))),
+        np.log1p(text.count("```")), _share(sum(count[d] for d in "0123456789"), 5 * n_words),
+        _share(sum(1 for c in text if c.isupper()), 5 * n_words), np.log1p(count["?"]), np.log1p(count["!"]),
+        _share(count[","], n_words), _share(count[":"], n_words), _share(count["("] + count["["], n_words),
+        _share(count['"'] + count["“"], n_words), float(bool(_SURE.match(low))),
+        float(bool(_REFUSAL.search(low[:600]))),
+        _share(len(_HEDGE.findall(low)), n_words), _share(len(_FIRST.findall(low)), n_words),
+        _share(len(_SECOND_PERSON.findall(low)), n_words), _share(count["'"] + count["’"], n_words),
+        len(set(words)) / n_words, _share(len(_STEP.findall(low)), n_words), float(bool(_CLOSER.search(low[-200:]))),
+        _share(0 if text.isascii() else sum(1 for c in text if c > "\x7f"), 5 * n_words),
+        float(bool(end) and end not in ".!?:)]`\"”'*"), _share(count["="] + count["+"], n_words),
+        float(low.startswith(("i ", "i'"))),
+    )  # fmt: skip
+    return quantised(np.array(found))

@@ -1,0 +1,211 @@
+"""The two-stage test: a cheap look at every step, and a shuffle of whole sessions when something stands out. Pure.
+
+Both stages compute the same distances. `Reference` remembers their laws from the last fit, so that a look costs some
+vector sums; `confirm` fits scales and laws anew on exactly the rows it compares, which makes it a permutation test.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from traces.drift.channels import Narrow, Panel, Wide
+from traces.drift.frame import Frame, Indexes, Matrix, Row
+from traces.drift.shuffling import (
+    LAW_WINDOWS,
+    Law,
+    Numbers,
+    Verdicts,
+    narrow_samples,
+    selections,
+    wide_samples,
+    window_distances,
+    windows_of,
+)
+from traces.drift.tails import fisher_p, permutation_p
+
+STEP = 10  # records between looks
+LOOK_SHUFFLES = 64
+# Shuffles by stage: the next is done only where the last leaves p below its limit. Rare events have rare, exact looks.
+CONFIRM_STAGES = ((99, 0.02), (200, 1e-3), (700, 0.0))
+JOINT = {"answers": ("answered", "style")}  # channels that move together are also asked together
+EXACT_KINDS = ("refusal", "trigger", "decision", "adverse", "finish", "feedback")
+_WINDOW_COUNT = 4.0  # how many independent windows the grid is worth, for the exact test
+
+
+@dataclass(slots=True)
+class _Sums:
+    """Prefix sums of a channel, one row a step."""
+
+    values: Numbers  # capacity × d
+    present: Numbers  # capacity, or capacity × d
+    used: int = 1
+
+    @classmethod
+    def empty(cls, width: int, by_column: bool) -> "_Sums":
+        return cls(np.zeros((64, width)), np.zeros((64, width) if by_column else 64))
+
+    def add(self, values: Numbers, present: Numbers) -> None:
+        if self.used == len(self.values):
+            self.values = np.concatenate((self.values, np.zeros_like(self.values)))
+            self.present = np.concatenate((self.present, np.zeros_like(self.present)))
+        self.values[self.used] = self.values[self.used - 1] + values
+        self.present[self.used] = self.present[self.used - 1] + present
+        self.used += 1
+
+    def distances(self, windows: Sequence[int]) -> Numbers:
+        return window_distances(self.values[: self.used], self.present[: self.used], windows, STEP)
+
+
+@dataclass(slots=True)
+class Reference:
+    """Scales, laws and prefix sums of the rows so far: what a look needs."""
+
+    panel: Panel
+    windows: list[int]
+    laws: dict[str, Law]
+    narrow_names: Sequence[str]
+    sums: dict[str, _Sums] = field(default_factory=dict)
+
+    @classmethod
+    def fit(cls, frame: Frame, seed: int) -> "Reference":
+        """From all rows that are compared; costs some tens of milliseconds, so not at every step."""
+        panel = Panel.fit(frame)
+        windows = windows_of(len(frame))
+        known = [w for w in LAW_WINDOWS if w in windows or w < max(windows, default=0)]
+        samples = _samples(panel, frame, known, LOOK_SHUFFLES, seed)
+        laws = {name: Law.of(found) for name, found in samples.items()}
+        for name, members in JOINT.items():
+            if all(member in samples for member in members):
+                laws[name] = Law.of(np.asarray(sum(laws[member].scores(samples[member]) for member in members)))
+        reference = cls(panel, windows, {name: law.at(windows, known) for name, law in laws.items()}, ())
+        for start in range(0, len(frame), STEP):
+            reference.add(frame.part(start, start + STEP))
+        return reference
+
+    def add(self, frame: Frame) -> None:
+        """Take in the next step."""
+        for wide in self.panel.wide(frame):
+            sums = self.sums.setdefault(wide.name, _Sums.empty(wide.values.shape[1], by_column=False))
+            sums.add(wide.values.sum(axis=0, dtype=np.float64), wide.present.sum(dtype=np.float64))
+        narrow = self.panel.narrow(frame)
+        self.narrow_names = narrow.names
+        sums = self.sums.setdefault("narrow", _Sums.empty(len(narrow.names), by_column=True))
+        sums.add(narrow.values.sum(axis=0, dtype=np.float64), narrow.present.sum(axis=0, dtype=np.float64))
+
+    def look(self) -> dict[str, float]:
+        """The largest score of each channel over the windows: normal scores, roughly."""
+        if not self.windows:
+            return {}
+        by_window = {name: self.laws[name].scores(sums.distances(self.windows)) for name, sums in self.sums.items()}
+        found = {name: float(scores.max()) for name, scores in by_window.items() if name != "narrow"}
+        if self.narrow_names:
+            found |= dict(zip(self.narrow_names, by_window["narrow"].max(axis=0).tolist(), strict=True))
+        for name, members in JOINT.items():
+            if name in self.laws:
+                joint = sum(by_window[member] for member in members)
+                found[name] = float(self.laws[name].scores(np.asarray(joint)).max())
+        return found
+
+
+def _samples(panel: Panel, frame: Frame, windows: Sequence[int], times: int, seed: int) -> dict[str, Numbers]:
+    if not windows:
+        return {}
+    blocks = frame.blocks()
+    chosen = selections(np.bincount(blocks), windows, times, seed)
+    return _shuffled(panel.wide(frame), panel.narrow(frame), blocks, chosen)
+
+
+def confirm(frame: Frame, wanted: Collection[str], seed: int) -> Verdicts:
+    """The test itself, for the `wanted` channels: are the newest records unlike those before, whatever the window?"""
+    windows = windows_of(len(frame))
+    panel = Panel.fit(frame)
+    blocks = frame.blocks()
+    members = {member for name in wanted for member in JOINT.get(name, (name,))}
+    wides = [wide for wide in panel.wide(frame) if wide.name in members]
+    narrow = panel.narrow(frame)
+    exact = _exact(narrow, windows, wanted)
+    samples: dict[str, Numbers] = {}
+    verdicts = Verdicts({}, {}, {})
+    for stage, (times, limit) in enumerate(CONFIRM_STAGES):
+        chosen = selections(np.bincount(blocks), windows, times, seed + stage)
+        for name, found in _shuffled(wides, narrow, blocks, chosen).items():
+            samples[name] = np.concatenate((samples[name], found)) if name in samples else found
+        verdicts = _verdicts(_scores(wides, narrow, windows, samples), windows, exact, wanted)
+        if min(verdicts.p.values(), default=1.0) > limit:
+            break
+    return verdicts
+
+
+def _shuffled(wides: Sequence[Wide], narrow: Narrow, blocks: Indexes, chosen: Sequence[Matrix]) -> dict[str, Numbers]:
+    found = {wide.name: wide_samples(wide, blocks, chosen) for wide in wides}
+    return found | {"narrow": narrow_samples(narrow, blocks, chosen)}
+
+
+def _scores(
+    wides: Sequence[Wide], narrow: Narrow, windows: Sequence[int], samples: Mapping[str, Numbers]
+) -> dict[str, Numbers]:
+    """By channel: (1 + shuffles) × windows scores, the observed first."""
+    scores: dict[str, Numbers] = {}
+    for wide in wides:
+        both = np.vstack((_observed_wide(wide, windows), samples[wide.name]))
+        scores[wide.name] = Law.of(both[1:]).scores(both)
+    for name, members in JOINT.items():
+        if all(member in scores for member in members):
+            scores[name] = np.asarray(sum(scores[member] for member in members))
+    both = np.concatenate((_observed_narrow(narrow, windows)[None], samples["narrow"]))
+    table = Law.of(samples["narrow"]).scores(both)
+    return scores | {name: table[:, :, column] for column, name in enumerate(narrow.names)}
+
+
+def _observed_wide(wide: Wide, windows: Sequence[int]) -> Numbers:
+    starts = [len(wide.values) - w for w in windows]
+    new = np.stack([wide.values[start:].sum(axis=0, dtype=np.float64) for start in starts])
+    m = np.array([wide.present[start:].sum(dtype=np.float64) for start in starts])
+    n = wide.present.sum(dtype=np.float64) - m
+    gap = (
+        new / np.maximum(m, 1)[:, None] - (wide.values.sum(axis=0, dtype=np.float64) - new) / np.maximum(n, 1)[:, None]
+    )
+    return np.where((m > 0) & (n > 0), m * n / np.maximum(m + n, 1) * (gap**2).sum(axis=1), 0.0)
+
+
+def _observed_narrow(narrow: Narrow, windows: Sequence[int]) -> Numbers:
+    starts = [len(narrow.values) - w for w in windows]
+    new = np.stack([narrow.values[start:].sum(axis=0, dtype=np.float64) for start in starts])
+    m = np.stack([narrow.present[start:].sum(axis=0, dtype=np.float64) for start in starts])
+    n = narrow.present.sum(axis=0, dtype=np.float64) - m
+    gap = new / np.maximum(m, 1) - (narrow.values.sum(axis=0, dtype=np.float64) - new) / np.maximum(n, 1)
+    return np.where((m > 0) & (n > 0), m * n / np.maximum(m + n, 1) * gap**2, 0.0)
+
+
+def _exact(narrow: Narrow, windows: Sequence[int], wanted: Collection[str]) -> dict[str, float]:
+    """Fisher's exact p of each rate, at its best window, times what the choice of window is worth."""
+    found = {}
+    for column, name in enumerate(narrow.names):
+        if name not in wanted or name.partition(":")[0] not in EXACT_KINDS:
+            continue
+        values, present = narrow.values[:, column], narrow.present[:, column]
+        tables = [
+            (int(values[-w:].sum()), int(present[-w:].sum()), int(values[:-w].sum()), int(present[:-w].sum()))
+            for w in windows
+        ]
+        found[name] = min(1.0, _WINDOW_COUNT * min(fisher_p(*table) for table in tables))
+    return found
+
+
+def _verdicts(
+    scores: Mapping[str, Numbers], windows: Sequence[int], exact: Mapping[str, float], wanted: Collection[str]
+) -> Verdicts:
+    best, where, p = {}, {}, {}
+    for name in scores.keys() & set(wanted):
+        largest = scores[name].max(axis=1)
+        best[name] = float(largest[0])
+        where[name] = windows[int(scores[name][0].argmax())]
+        p[name] = max(permutation_p(float(largest[0]), largest[1:]), exact.get(name, 0.0))
+    return Verdicts(best, where, p)
+
+
+def steps(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """Rows by whole steps; a rest waits."""
+    for start in range(0, len(rows) - STEP + 1, STEP):
+        yield rows[start : start + STEP]

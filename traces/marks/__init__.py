@@ -1,0 +1,1 @@
+"""What happened around the decisions: deployments, incidents, prompt releases, and one timeline of everything."""

@@ -1,0 +1,130 @@
+"""Geometry of the timeline, for a template to draw as SVG. Pure: counts in, coordinates out.
+
+Nothing is told by colour alone: what a policy acted on and what failed is hatched, and a happening has a letter for its
+kind and the number that it has in the table below.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from traces.marks.timeline import Bar, Happening, Instance, Window
+
+WIDTH, LEFT, TOP = 960, 132, 44
+PLOT = WIDTH - LEFT
+VOLUME, LANE, GAP, AXIS = 84, 26, 16, 26
+LETTERS = {
+    "deployment": "D", "prompt_release": "P", "incident": "!", "config_change": "C", "infrastructure": "N",
+    "activation": "A", "end": "E", "drift": "B",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle with what it says; `height` may be none."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A row of bars: all of them, and the hatched part of each."""
+
+    label: str
+    sub: str
+    base: float
+    most: str
+    bars: Sequence[Box]
+    hatched: Sequence[Box]
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A happening: where its line stands, how long it lasts, its number and letter; `row` keeps neighbours apart."""
+
+    x: float
+    width: float
+    y: float
+    letter: str
+    number: int
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    x: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    lanes: Sequence[Lane]
+    flags: Sequence[Flag]
+    ticks: Sequence[Tick]
+    height: float
+    bottom: float
+    width: int = WIDTH
+    left: int = LEFT
+
+
+def draw(
+    window: Window, volume: Mapping[datetime, Bar], found: Sequence[Instance], happened: Sequence[Happening]
+) -> Chart:
+    """The whole timeline."""
+    decisions = {at: (bar.n, bar.n_acted) for at, bar in volume.items()}
+    lanes = [_lane(window, "Decisions", "hatched: acted on", decisions, TOP, VOLUME, "acted on")]
+    y = TOP + VOLUME + GAP
+    for one in found:
+        label = one.name or one.service or "no name"
+        lanes.append(_lane(window, label, one.service if one.name else "", one.steps, y, LANE, "failed"))
+        y += LANE + GAP
+    bottom = y - GAP + 4
+    return Chart(lanes, _flags(window, happened), _ticks(window), bottom + AXIS, bottom)
+
+
+def place(window: Window, at: datetime) -> float:
+    """The x of a moment, inside the plot."""
+    part = (at - window.since) / (window.until - window.since)
+    return round(LEFT + PLOT * min(max(part, 0.0), 1.0), 1)
+
+
+def _lane(
+    window: Window, label: str, sub: str, values: Mapping[datetime, tuple[int, int]], y: float, height: float, word: str
+) -> Lane:
+    most = max((n for n, _ in values.values()), default=0)
+    bars, hatched = [], []
+    pitch = PLOT * (window.step / (window.until - window.since))
+    width = round(max(pitch - min(pitch * 0.2, 3), 0.6), 2)
+    for at, (n, marked) in sorted(values.items()):
+        x = place(window, at)
+        fitting = min(width, LEFT + PLOT - x)
+        title = f"{at:%-d %b, %H:%M}: {n:,}" + (f", {marked:,} {word}" if marked else "")
+        whole, part = height * n / (most or 1), height * marked / (most or 1)
+        bars.append(Box(x, round(y + height - whole, 2), fitting, round(whole, 2), title))
+        if marked:
+            part = max(part, 2.0)  # one failure in thousands is still seen
+            hatched.append(Box(x, round(y + height - part, 2), fitting, round(part, 2), title))
+    return Lane(label[:20], sub[:20], y + height, f"{most:,}", bars, hatched)
+
+
+def _flags(window: Window, happened: Sequence[Happening]) -> list[Flag]:
+    flags: list[Flag] = []
+    ends = [float("-inf"), float("-inf")]  # of each of two rows
+    for number, one in enumerate(happened, 1):
+        x = place(window, one.at)
+        width = place(window, one.ended_at) - x if one.ended_at else 0.0
+        row = 0 if x - ends[0] >= ends[1] - x or x > ends[0] else 1
+        ends[row] = x + 30
+        flags.append(Flag(x, round(width, 1), 4 + 18 * row, LETTERS[one.kind], number, f"{one.label}: {one.title}"))
+    return flags
+
+
+def _ticks(window: Window) -> list[Tick]:
+    form = "%H:%M" if (window.until - window.since).days < 2 else "%-d %b"
+    count = 6
+    length = window.until - window.since
+    return [Tick(place(window, at), at.strftime(form)) for at in (window.since + length * n / count for n in range(count))]
