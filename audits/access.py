@@ -1,6 +1,7 @@
 """Doors to cases: which ones somebody sees, and what they are to each."""
 
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from django.core.exceptions import PermissionDenied
@@ -72,27 +73,35 @@ def roles_in(case: Case, actor: Actor) -> frozenset[CaseRole]:
     return frozenset(roles)
 
 
-def parties_to_finding(case: Case, finding: Finding, actor: Actor) -> frozenset[Party]:
-    """What the actor is to a finding. Where nobody owns it, whoever answers findings does."""
-    is_owner = actor.user_id is not None and actor.user_id == finding.owner_id
-    is_author = actor.user_id is not None and actor.user_id == finding.written_by_id
-    answers = actor.may("finding.respond") and (is_owner or finding.owner_id is None)
-    claims = {
-        Party.OWNER: answers,
-        Party.SECOND: may_in_case(actor, case, "case.review") and not is_author and not is_owner,
-        Party.RISK_APPROVER: actor.may("finding.accept_risk") and not is_owner,
-    }
-    auditors = frozenset() if is_owner else auditors_in(case, actor)
-    return auditors | {party for party, claimed in claims.items() if claimed}
+def finding_parties(case: Case, actor: Actor) -> Callable[[Finding], frozenset[Party]]:
+    """What the actor is to each finding of a case, asked of the database once. Where nobody owns one, whoever answers
+    findings does; who owns one is no auditor of it."""
+    auditors, may_review = auditors_in(case, actor), may_in_case(actor, case, "case.review")
+
+    def parties(finding: Finding) -> frozenset[Party]:
+        is_owner = actor.user_id is not None and actor.user_id == finding.owner_id
+        is_author = actor.user_id is not None and actor.user_id == finding.written_by_id
+        claims = {
+            Party.OWNER: actor.may("finding.respond") and (is_owner or finding.owner_id is None),
+            Party.SECOND: may_review and not is_author and not is_owner,
+            Party.RISK_APPROVER: actor.may("finding.accept_risk") and not is_owner,
+        }
+        held = frozenset(party for party, claimed in claims.items() if claimed)
+        return held if is_owner else held | auditors
+
+    return parties
 
 
-def parties_to_request(case: Case, request: EvidenceRequest, actor: Actor) -> frozenset[Party]:
-    """What the actor is to a request. Who is to send it does not accept it."""
-    is_named = actor.user_id is not None and actor.user_id == request.addressee_id
-    answers = request.addressee_id is None and (actor.may("finding.respond") or actor.may("case.comment"))
-    if is_named or answers:
-        return frozenset({Party.ADDRESSEE})
-    return auditors_in(case, actor)
+def request_parties(case: Case, actor: Actor) -> Callable[[EvidenceRequest], frozenset[Party]]:
+    """What the actor is to each request of a case. Who is to send something does not accept it."""
+    auditors = auditors_in(case, actor)
+
+    def parties(request: EvidenceRequest) -> frozenset[Party]:
+        is_named = actor.user_id is not None and actor.user_id == request.addressee_id
+        answers = request.addressee_id is None and (actor.may("finding.respond") or actor.may("case.comment"))
+        return frozenset({Party.ADDRESSEE}) if is_named or (answers and not auditors) else auditors
+
+    return parties
 
 
 def auditors_in(case: Case, actor: Actor) -> frozenset[Party]:

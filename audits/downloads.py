@@ -2,13 +2,13 @@
 
 from base64 import b64encode
 
-from django.http import FileResponse, HttpResponse, HttpResponseBase
+from django.http import FileResponse, Http404, HttpResponse, HttpResponseBase
 from django.utils.http import content_disposition_header
 
 from audits import tasks
 from audits.bundle import export_bundle
-from audits.models import Case
-from audits.publishing import current_report, report_filename, report_pdf
+from audits.models import Case, Report
+from audits.publishing import current_report, report_filename, report_pdf, stored_report
 from tenants.actors import Actor
 
 RETRY_SECONDS = 5
@@ -21,6 +21,18 @@ def report_response(actor: Actor, case: Case) -> HttpResponse | None:
     if report is None:
         tasks.build_report_later(case)
         return None
+    return _answer(case, report)
+
+
+def kept_report(then: Case) -> HttpResponse:
+    """The final report of a signed revision (`revisions.as_of`); 404 where there is none."""
+    report = stored_report(then)
+    if report is None:
+        raise Http404("No such report.")
+    return _answer(then, report)
+
+
+def _answer(case: Case, report: Report) -> HttpResponse:
     pdf = report_pdf(report)
     if pdf is None:
         return HttpResponse("This report was erased.", status=410, content_type="text/plain")

@@ -3,14 +3,14 @@
 import hashlib
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Max, QuerySet
 
-from audits.access import auditors_in, parties_to_finding, parties_to_request, visible_cases
+from audits.access import auditors_in, finding_parties, request_parties, visible_cases
 from audits.filetypes import Refused, media_type, safe_name
 from audits.lifecycles import Party
 from audits.models import Case, CaseEvent, CaseItem, EvidenceContent, EvidenceFile, EvidenceRequest, Finding
@@ -55,11 +55,10 @@ def add_evidence(*, by: Actor, case: Case, upload: Upload, place: Place | None =
         name, kind = safe_name(upload.name), media_type(upload.data)
     except Refused as error:
         raise ValidationError({"file": str(error)}) from None
-    digest = hashlib.sha256(upload.data).digest()
     with tenant_atomic(by.tenant_id):
         locked = open_to_change(by, case.pk)
         _require_may_add(locked, by, at)
-        row = _new_row(locked, by, at, upload, name, kind, digest)
+        row = _new_row(locked, by, at, replace(upload, name=name), kind)
         row.full_clean(exclude=["case", "request", "item", "finding", "supersedes", "tenant"])
         row.save(force_insert=True)
         bound = _bound_to(row)
@@ -71,7 +70,7 @@ def add_evidence(*, by: Actor, case: Case, upload: Upload, place: Place | None =
     return row
 
 
-def _new_row(case: Case, by: Actor, at: Place, upload: Upload, name: str, kind: str, digest: bytes) -> EvidenceFile:
+def _new_row(case: Case, by: Actor, at: Place, upload: Upload, kind: str) -> EvidenceFile:
     last = EvidenceFile.objects.filter(case=case).aggregate(last=Max("number"))["last"]
     return EvidenceFile(
         id=uuid7_now(),
@@ -81,10 +80,10 @@ def _new_row(case: Case, by: Actor, at: Place, upload: Upload, name: str, kind: 
         finding=at.finding,
         supersedes=at.supersedes,
         number=(last or 0) + 1,
-        name=name,
+        name=upload.name,
         media_type=kind,
         bytes=len(upload.data),
-        sha256=digest,
+        sha256=hashlib.sha256(upload.data).digest(),
         source=upload.source.strip(),
         expires=upload.expires,
         revision=case.revision,
@@ -106,8 +105,8 @@ def _require_may_add(case: Case, by: Actor, at: Place) -> None:
     asked = at.request is not None and at.request.state in UNANSWERED
     may = (
         auditors_in(case, by)
-        or (asked and Party.ADDRESSEE in parties_to_request(case, at.request, by))  # type: ignore[arg-type]
-        or (at.finding is not None and Party.OWNER in parties_to_finding(case, at.finding, by))
+        or (asked and Party.ADDRESSEE in request_parties(case, by)(at.request))  # type: ignore[arg-type]
+        or (at.finding is not None and Party.OWNER in finding_parties(case, by)(at.finding))
         or by.may("case.comment")
     )
     if not may:

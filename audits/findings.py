@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
-from audits.access import parties_to_finding, person_of
+from audits.access import finding_parties, person_of
 from audits.lifecycles import FINDING_STEPS, FindingAction
 from audits.models import Case, Finding
 from audits.timeline import lock_member, open_to_change, step
@@ -43,19 +43,14 @@ def move_finding(
     """One step in the life of a finding."""
     with tenant_atomic(by.tenant_id):
         case = open_to_change(by, finding.case_id)
-        row = lock_member(case, finding, FINDING_STEPS, lambda found: parties_to_finding(case, found, by), version)
-        row.state = _state_now(row)
+        row = lock_member(case, finding, FINDING_STEPS, finding_parties(case, by), version)
+        row.state = row.state_on(datetime.now(UTC).date())
         _step(case, by, row, action, text, terms or Terms())
     return row
 
 
-def _state_now(row: Finding) -> str:
-    """A risk that was accepted until a past day is an open finding, whether or not the task has said so yet."""
-    return FindingState.OPEN if row.is_lapsed(datetime.now(UTC).date()) else row.state
-
-
 def _step(case: Case, by: Actor, row: Finding, action: FindingAction, text: str, terms: Terms) -> None:
-    parties = parties_to_finding(case, row, by)
+    parties = finding_parties(case, by)(row)
     data, also = PREPARE.get(action, _nothing)(row, by, text.strip(), terms)
     step(case, by, row, FINDING_STEPS, action, parties, tag=Tag.FINDING_MOVED, text=text, data=data, also=also)
 

@@ -39,7 +39,14 @@ from tenants.models import LedgerCheckpoint, LedgerLeaf, SubjectKey, User
 from traces.models import Decision, DecisionPayload
 
 ATTACHED_PROOFS = 300  # the others are in the bundle; a PDF with ten thousand attachments opens in nothing
-ABOUT_THE_CASE = ("report", "bundle", "grant", "revoke", "read", "viewed")  # actions of the timeline that change nothing that a report shows
+ABOUT_THE_CASE = (
+    "report",
+    "bundle",
+    "grant",
+    "revoke",
+    "read",
+    "viewed",
+)  # actions of the timeline that change nothing that a report shows
 
 
 def report_data(case: Case) -> ReportData:

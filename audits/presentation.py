@@ -1,7 +1,7 @@
 """Cases as the pages show them: the contexts that the templates describe in their first lines."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import orjson
@@ -22,6 +22,7 @@ from audits.models import (
 from audits.sampling import Evaluation, Method
 from audits.selectors import Progress
 from audits.workflow import Action, State
+from tenants.events import Tag
 from tenants.ids import uuid7_time
 from traces.models import Decision
 from traces.sealing import Content
@@ -58,8 +59,37 @@ BUTTONS: Mapping[Action, tuple[str, str, bool, bool]] = {
     Action.ACCEPT: ("Accept the work", "The content is sealed as it is, and waits for its signatures.", False, False),
     Action.RESUME: ("Resume", "The case goes on where it was.", False, False),
     Action.CLOSE: ("Close the case", "All findings are settled.", False, False),
+    Action.REOPEN: (
+        "Reopen",
+        "Work begins on the next revision. This one stays as it is signed, with its report and bundle.",
+        False,
+        True,
+    ),
     Action.HOLD: ("Put on hold", "Work stops until you resume.", False, True),
     Action.CANCEL: ("Cancel the case", "The case ends here. Nothing is deleted.", True, True),
+}
+ACTIONS = {
+    "finding": "written",
+    "request": "asked for",
+    "raise": "raised",
+    "collected": "handed in",
+    "read": "downloaded",
+    "assign": "assigned",
+    "issue": "issued",
+    "respond": "answered",
+    "remediate": "mending planned",
+    "complete": "reported as mended",
+    "return": "returned",
+    "close": "closed",
+    "accept_risk": "accepted as a risk",
+    "lapse": "open again: the acceptance ran out",
+    "dismiss": "dismissed",
+    "reopen": "opened again",
+    "submit": "submitted",
+    "accept": "accepted",
+    "withdraw": "withdrawn",
+    "answer": "answered",
+    "clear": "cleared",
 }
 TONES = {"signature": "seal", "report": "seal", "freeze": "seal", "fail": "breach", "finding": "caution"}
 
@@ -82,7 +112,7 @@ def case_head(slug: str, case: Case) -> dict[str, Any]:
         "criteria": case.criteria,
         "lead": str(case.lead),
         "opened_at": case.opened_at,
-        "due": case.due,
+        "due": case.due_by(datetime.now(UTC)),
         "revision": case.revision,
     }
 
@@ -94,7 +124,7 @@ def case_row(slug: str, case: Case, today: date) -> dict[str, Any]:
         "done": case.n_concluded,  # type: ignore[attr-defined]
         "total": case.n_items,  # type: ignore[attr-defined]
         "findings": case.n_findings,  # type: ignore[attr-defined]
-        "is_overdue": bool(case.due and case.due < today and not is_over),
+        "is_overdue": bool(case.due and (case.due_by(datetime.now(UTC)) or today) < today and not is_over),
     }
 
 
@@ -102,7 +132,7 @@ def steps(case: Case, events: Sequence[CaseEvent]) -> list[dict[str, Any]]:
     """The stepper: the usual path, and when each state was first reached in this revision."""
     current = State(case.held_from) if case.state == State.ON_HOLD else State(case.state)
     current = STANDS_AT.get(current, current)
-    reached = {event.to_state: uuid7_time(event.pk) for event in events if event.to_state}
+    reached = {event.to_state: uuid7_time(event.pk) for event in events if event.to_state and event.is_about_case}
     at = PATH.index(current)
     order = ["done"] * at + ["current"] + ["todo"] * (len(PATH) - at - 1)
     if current == State.REPORTED:
@@ -259,19 +289,31 @@ def report_panel(slug: str, case: Case, report: Report | None) -> dict[str, Any]
 
 
 def event_entry(event: CaseEvent) -> dict[str, Any]:
-    """A line of the timeline."""
-    title = (
-        State(event.to_state).label if event.to_state else event.tag.partition(".")[0].replace("_", " ").capitalize()
-    )
-    if event.action and not event.to_state:
-        title = f"{title}: {event.action}"
+    """A line of the timeline; what it is about must be loaded where it is not the case itself."""
     return {
         "at": uuid7_time(event.pk),
-        "title": title,
-        "detail": event.note,
+        "title": _event_title(event),
+        "detail": " · ".join(filter(None, (event.note, *_set_values(event)))),
         "by": event.actor_label,
         "tone": TONES.get(event.action),
     }
+
+
+def _event_title(event: CaseEvent) -> str:
+    about = event.finding or event.request or event.review_note or event.file
+    if about is not None:
+        done = ACTIONS.get(event.action, event.action.replace("_", " "))
+        return f"{about.reference} {done}"
+    if event.to_state in State.values:
+        return State(event.to_state).label
+    if event.tag == Tag.CASE_COMMENTED:
+        return "Comment"
+    noun = event.tag.partition(".")[0].replace("_", " ").capitalize()
+    return f"{noun}: {event.action}" if event.action else noun
+
+
+def _set_values(event: CaseEvent) -> list[str]:
+    return [f"{name} {value}" for name, value in event.data.items() if value and name in {"due", "until"}]
 
 
 def scope_pairs(scope: Mapping[str, str]) -> list[dict[str, str]]:

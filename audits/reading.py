@@ -54,7 +54,7 @@ def note_read(by: Actor, case: Case, page: str) -> None:
 
 
 def reader_in(case: Case, actor: Actor) -> Actor:
-    """The actor, who may read the content of this case's decisions if the case lets them: guests see none by default."""
+    """The actor, who may open the content of this case's decisions if the case lets them: guests see none unasked."""
     if is_guest(actor) and may_in_case(actor, case, "case.open_payloads"):
         return replace(actor, permissions=actor.permissions | {"decision.read_payload"})
     return actor

@@ -7,7 +7,7 @@ from datetime import date
 from django.core.exceptions import ValidationError
 from django.db.models import Max
 
-from audits.access import parties_to_request, person_of, roles_in, visible_cases
+from audits.access import person_of, request_parties, roles_in, visible_cases
 from audits.lifecycles import REQUEST_STEPS, RequestAction, RequestState
 from audits.models import Case, CaseItem, EvidenceRequest
 from audits.timeline import lock_member, move, open_to_change, record, refuse, step
@@ -101,8 +101,8 @@ def move_request(
     """Submit, accept, return or withdraw."""
     with tenant_atomic(by.tenant_id):
         case = open_to_change(by, request.case_id)
-        row = lock_member(case, request, REQUEST_STEPS, lambda found: parties_to_request(case, found, by), version)
-        parties = parties_to_request(case, row, by)
+        row = lock_member(case, request, REQUEST_STEPS, request_parties(case, by), version)
+        parties = request_parties(case, by)(row)
         step(case, by, row, REQUEST_STEPS, action, parties, tag=Tag.EVIDENCE_REQUEST_MOVED, text=text)
         follow_requests(case, by)
     return row

@@ -110,8 +110,10 @@ def item_page(case: Case, tab: str, after: int = 0, before: int = 0, size: int =
 
 def timeline_of(case: Case, size: int = EVENTS_SHOWN) -> list[CaseEvent]:
     """The newest lines of the timeline, and all that changed the state of this revision, newest first."""
-    events = CaseEvent.objects.filter(case=case).order_by("-id")
-    moves = events.filter(revision=case.revision).exclude(to_state="")
+    about = ("finding", "request", "review_note", "file")
+    events = CaseEvent.objects.filter(case=case).select_related(*about).order_by("-id")
+    itself = {f"{name}__isnull": True for name in about}
+    moves = events.filter(revision=case.revision, **itself).exclude(to_state="")
     return sorted({*events[:size], *moves}, key=lambda event: event.pk, reverse=True)
 
 

@@ -22,6 +22,14 @@ class CaseInput(serializers.Serializer[Any]):
     due = serializers.DateField(required=False, default=None, allow_null=True)
 
 
+class TransitionInput(serializers.Serializer[Any]):
+    """A step to take. `version` (or `If-Match`) is the one that the caller saw."""
+
+    action = serializers.CharField(max_length=20)
+    reason = serializers.CharField(required=False, default="", allow_blank=True)
+    version = serializers.IntegerField(required=False, default=None, allow_null=True)
+
+
 def case_summary(case: Case) -> dict[str, Any]:
     """One line of the list."""
     return {

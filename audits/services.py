@@ -223,14 +223,14 @@ def submit_for_review(*, by: Actor, case: Case, version: int | None = None) -> C
         if failed := list(unexplained[:10]):
             numbers = ", ".join(str(ordinal) for ordinal in failed)
             raise refuse(locked, by, f"Every fail needs a finding; there is none for item {numbers}.")
-        if why := _unready(locked):
+        if why := unready(locked):
             raise refuse(locked, by, why)
         digest = content_sha256(case_content(locked)).hex()
         move(locked, by, Action.SUBMIT, body={"content_sha256": digest})
     return locked
 
 
-def _unready(case: Case) -> str:
+def unready(case: Case) -> str:
     """What the working papers lack before somebody else looks at them; empty: nothing."""
     if waiting := unsettled_requests(case):
         return f"What was asked for is not accepted yet: {', '.join(waiting)}."

@@ -17,20 +17,14 @@ from audits.content import case_content, content_sha256
 from audits.downloads import RETRY_SECONDS, bundle_response, report_response
 from audits.forms import CaseForm, FindingForm, ItemForm, PlanForm, ReasonForm, SampleForm, SignForm
 from audits.models import Case, Conclusion
-from audits.populations import draw_sample, freeze_population
+from audits.populations import draw_sample
 from audits.presentation import case_head, case_row, item_row, page_url, scope_pairs
+from audits.reading import note_read
 from audits.sampling import SamplingError
 from audits.selectors import CaseFilter, case_page, items_of
-from audits.services import (
-    accept_review,
-    move_case,
-    open_case,
-    plan_case,
-    review_item,
-    submit_for_review,
-    write_finding,
-)
+from audits.services import open_case, plan_case, review_item, write_finding
 from audits.signing import MEANING_OF, sign_case
+from audits.transitions import carry_out
 from audits.workflow import Action, CaseRole, NotAllowed
 from audits.workspace import decided_item, failed_items, workspace
 from tenants.access import Seat, get_row, require
@@ -108,6 +102,7 @@ def _opened(request: CaseRequest, form: CaseForm, scope: DecisionFilter) -> Case
 def case_detail(request: CaseRequest, pk: uuid.UUID) -> HttpResponse:
     """The workspace: where the case stands, its items, findings, signatures, report and timeline."""
     case = get_case(request.actor, pk)
+    note_read(request.actor, case, "items")
     return render(request, "audits/case_detail.html", workspace(request.actor, request.seat.slug, case, request.GET))
 
 
@@ -160,7 +155,8 @@ def move(request: CaseRequest, pk: uuid.UUID) -> HttpResponse:
         action = Action(request.POST.get("action", ""))
         if not form.is_valid():
             raise ValueError(form.errors)
-        _carry_out(request.actor, case, action, form.cleaned_data["reason"], form.cleaned_data["version"])
+        said = form.cleaned_data
+        carry_out(by=request.actor, case=case, action=action, reason=said["reason"], version=said["version"])
     except NotAllowed as error:
         messages.error(request, str(error))
         context = workspace(request.actor, request.seat.slug, get_case(request.actor, pk), request.GET)
@@ -168,18 +164,6 @@ def move(request: CaseRequest, pk: uuid.UUID) -> HttpResponse:
     except ValueError:
         messages.error(request, "No such step.")
     return redirect(url)
-
-
-def _carry_out(by: Actor, case: Case, action: Action, reason: str, version: int | None) -> None:
-    match action:
-        case Action.FREEZE | Action.REFREEZE:
-            freeze_population(by=by, case=case, reason=reason, version=version)
-        case Action.SUBMIT:
-            submit_for_review(by=by, case=case, version=version)
-        case Action.ACCEPT:
-            accept_review(by=by, case=case, version=version)
-        case _:
-            move_case(by=by, case=case, action=action, reason=reason, version=version)
 
 
 @require_POST

@@ -6,11 +6,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 from audits.access import may_in_case, roles_in
+from audits.lifecycles import NoteState
 from audits.models import Case, CaseItem, Report, Signature
+from audits.notes import notes_in
 from audits.populations import scope_of, seed_checkpoint
 from audits.presentation import (
     buttons,
-    case_head,
     event_entry,
     finding_entry,
     item_row,
@@ -23,6 +24,7 @@ from audits.presentation import (
     steps,
 )
 from audits.reading import reader_in
+from audits.revisions import signed_revisions
 from audits.selectors import (
     EVENTS_SHOWN,
     TABS,
@@ -35,6 +37,8 @@ from audits.selectors import (
     sample_of,
     timeline_of,
 )
+from audits.services import unready
+from audits.tabs import frame, now_utc
 from audits.workflow import Action, CaseRole, State, allowed
 from tenants.actors import Actor
 from traces.models import Decision
@@ -52,32 +56,40 @@ def workspace(actor: Actor, slug: str, case: Case, query: Mapping[str, str]) -> 
     population, sample, events = population_of(case), sample_of(case), timeline_of(case)
     signatures = list(Signature.objects.filter(case=case, revision=case.revision).order_by("id"))
     is_workable = case.is_workable and CaseRole.PREPARER in roles
-    return {
-        "case": case_head(slug, case),
-        "steps": steps(case, events),
-        "actions": buttons(slug, case, _ready(actions, case, progress)),
-        "links": _links(slug, case, actions),
-        "blockers": _blockers(case, actions, progress),
-        "finding_url": page_url(slug, "case-finding", case) if is_workable else None,
-        "sign_url": _sign_url(actor, slug, case, actions, signatures),
-        "scope": scope_pairs(scope_of(case).as_dict()),
-        "population": population_panel(population, sample),
-        "progress": progress_panel(progress, evaluation_of(sample, progress)),
-        "findings": [finding_entry(finding) for finding in case.findings.order_by("number")],
-        "signatures": [signature_entry(signature) for signature in signatures],
-        "report": report_panel(
-            slug, case, Report.objects.filter(case=case, revision=case.revision).order_by("id").last()
-        ),
-        "report_url": page_url(slug, "case-report", case) if population else None,
-        "bundle_url": page_url(slug, "case-bundle", case) if progress.total else None,
-        "events": [event_entry(event) for event in events[:EVENTS_SHOWN]],
-    } | _items(actor, slug, case, query, progress, is_workable=is_workable)
+    return (
+        frame(actor, slug, case, "items", now_utc())
+        | {
+            "revisions": signed_revisions(slug, case),
+            "steps": steps(case, events),
+            "actions": buttons(slug, case, _ready(actions, case, progress)),
+            "links": _links(slug, case, actions),
+            "blockers": _blockers(case, actions, progress),
+            "finding_url": page_url(slug, "case-finding", case) if is_workable else None,
+            "sign_url": _sign_url(actor, slug, case, actions, signatures),
+            "scope": scope_pairs(scope_of(case).as_dict()),
+            "population": population_panel(population, sample),
+            "progress": progress_panel(progress, evaluation_of(sample, progress)),
+            "findings": [finding_entry(finding) for finding in case.findings.order_by("number")],
+            "signatures": [signature_entry(signature) for signature in signatures],
+            "report": report_panel(
+                slug, case, Report.objects.filter(case=case, revision=case.revision).order_by("id").last()
+            ),
+            "report_url": page_url(slug, "case-report", case) if population else None,
+            "bundle_url": page_url(slug, "case-bundle", case) if progress.total else None,
+            "events": [event_entry(event) for event in events[:EVENTS_SHOWN]],
+        }
+        | _items(actor, slug, case, query, progress, is_workable=is_workable)
+    )
 
 
 def _ready(actions: Sequence[Action], case: Case, progress: Progress) -> list[Action]:
-    """Submitting is offered once nothing is open."""
-    is_done = progress.total == progress.concluded and not unexplained(case)
-    return [action for action in actions if action != Action.SUBMIT or is_done]
+    """Submitting and accepting are offered once nothing is open."""
+    blocked = set()
+    if Action.SUBMIT in actions and (progress.total != progress.concluded or unexplained(case) or unready(case)):
+        blocked.add(Action.SUBMIT)
+    if Action.ACCEPT in actions and notes_in(case, NoteState.OPEN, NoteState.ANSWERED):
+        blocked.add(Action.ACCEPT)
+    return [action for action in actions if action not in blocked]
 
 
 def unexplained(case: Case) -> list[int]:
@@ -106,6 +118,11 @@ def _blockers(case: Case, actions: Sequence[Action], progress: Progress) -> list
         if n_open := progress.total - progress.concluded:
             found.append(f"{n_open} items have no conclusion yet.")
         found += [f"Item {ordinal} failed and has no finding." for ordinal in unexplained(case)[:5]]
+        found += [why] if (why := unready(case)) else []
+    if Action.ACCEPT in actions and (notes := notes_in(case, NoteState.OPEN, NoteState.ANSWERED)):
+        found.append(f"Your review notes are not cleared yet: {', '.join(notes)}.")
+    if Action.RECEIVE_EVIDENCE in actions:
+        found.append("The case waits for evidence: it goes on when every blocking request is answered.")
     return found
 
 

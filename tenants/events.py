@@ -43,6 +43,7 @@ class Tag(StrEnum):
     DRIFT_MUTED = "drift_alert.muted"
     DRIFT_EXPECTED = "drift_alert.expected"
     EVALUATION_ANSWERED = "evaluation.answered"
+    FEEDBACK_GIVEN = "feedback.given"
     CASE_OPENED = "case.opened"
     CASE_FROZEN = "case.population_frozen"
     CASE_SAMPLE_DRAWN = "case.sample_drawn"

@@ -22,6 +22,7 @@ NAVIGATION: tuple[Entry, ...] = (
     Entry("Policies", "policy-list", "policy.read"),
     Entry("Behaviour", "drift-list", "decision.read"),
     Entry("Usage", "usage", "decision.read"),
+    Entry("Timeline", "timeline", "decision.read"),
     Entry("Ledger", "ledger-health", "ledger.read"),
 )
 
@@ -29,6 +30,7 @@ NAVIGATION: tuple[Entry, ...] = (
 MENU: tuple[Entry, ...] = (
     Entry("Members", "member-list", "ledger.read"),
     Entry("API keys", "api-key-list", "key.manage"),
+    Entry("Links to other tools", "apm-link-list", "source.manage"),
 )
 
 

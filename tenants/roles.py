@@ -20,6 +20,7 @@ READING = frozenset({"decision.read", "ledger.read", "policy.read", "case.read"}
 PERMISSIONS: Mapping[str, frozenset[str]] = {
     Role.OWNER: READING
     | {
+        "feedback.write",
         "tenant.manage",
         "member.manage",
         "key.manage",
@@ -34,6 +35,7 @@ PERMISSIONS: Mapping[str, frozenset[str]] = {
     },
     Role.ADMIN: READING
     | {
+        "feedback.write",
         "member.manage",
         "key.manage",
         "source.manage",
@@ -61,6 +63,7 @@ PERMISSIONS: Mapping[str, frozenset[str]] = {
     },
     Role.AUDITOR: READING
     | {
+        "feedback.write",
         "drift.manage",
         "decision.read_payload",
         "decision.export",

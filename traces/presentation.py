@@ -3,6 +3,9 @@
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
+
+from django.urls import reverse
 
 from tenants.actors import Actor
 from tenants.ids import uuid7_time
@@ -110,17 +113,18 @@ def cost(decision: Decision) -> list[dict[str, Any]]:
     return [*shown, price]
 
 
-def identifiers(decision: Decision, list_url: str) -> list[dict[str, Any]]:
-    """Every id the record goes by; those that others share link to a filtered list."""
+def identifiers(decision: Decision, slug: str) -> list[dict[str, Any]]:
+    """Every id the record goes by; those that others share lead to the session, the user and the trace."""
+    session_url, user_url = (reverse(name, args=[slug]) for name in ("session", "app-user"))
     trace = decision.trace_id.hex if decision.trace_id else ""
     shown: list[dict[str, Any]] = [
         {"label": "Record", "value": str(decision.pk), "hash": True},
         {"label": "External id", "value": decision.external_id},
         {"label": "Source", "value": decision.source.name},
         {"label": "Sequence", "value": decision.source_seq},
-        {"label": "Session", "value": decision.session, "url": f"{list_url}?session={decision.session}"},
-        {"label": "User", "value": decision.user, "url": f"{list_url}?user={decision.user}"},
-        {"label": "Trace", "value": trace, "hash": True, "url": f"{list_url}?trace_id={trace}"},
+        {"label": "Session", "value": decision.session, "url": f"{session_url}?{urlencode({'id': decision.session})}"},
+        {"label": "User", "value": decision.user, "url": f"{user_url}?{urlencode({'id': decision.user})}"},
+        {"label": "Trace", "value": trace, "hash": True},
         {"label": "Span", "value": span_hex(decision.span_id), "hash": True},
         {"label": "Agent", "value": decision.agent},
         {"label": "Instance", "value": decision.instance},

@@ -112,6 +112,8 @@ SPAN_CONTENTS = BulkInsert(
 UNINDEXED = BulkInsert("traces_searchqueue", [("id", UUID)])
 UNCOUNTED = BulkInsert("traces_rollupqueue", [("id", UUID), ("restated", BOOL)])
 UNSEEN = BulkInsert("traces_driftqueue", [("id", UUID), ("deployment_id", UUID), ("occurred_at", TIMESTAMPTZ)])
+EMBED = 1  # `MeaningWork.EMBED`
+UNEMBEDDED = BulkInsert("traces_meaningqueue", [("id", UUID), ("work", INT8)])
 _ID, _DEPLOYMENT, _OCCURRED = 0, 1, 4  # places in `DECISIONS`
 QUEUE = BulkInsert("tenants_ledgerqueue", [("rid", UUID), ("leaf", BYTEA)])
 

@@ -25,7 +25,7 @@ from traces.search.words import read_wanted
 __all__ = [  # noqa: RUF022  the reads of content first
     "members_of", "open_payload", "open_payloads", "policy_document", "read_contents",
     "Cursor", "DecisionFilter", "FilterError", "Matching", "Page", "filtered", "get_decision", "matching",
-    "matching_deployments", "matching_models", "page", "parse_moment", "parse_trace", "MAX_PAGE_SIZE", "PAGE_SIZE",
+    "matching_deployments", "matching_models", "next_rows", "page", "parse_moment", "parse_trace", "MAX_PAGE_SIZE", "PAGE_SIZE",
 ]  # fmt: skip
 
 PAGE_SIZE = 50
@@ -269,6 +269,11 @@ def _slice(wanted: DecisionFilter, place: Cursor | None, size: int, said: Q) -> 
     found = list(union.order_by(*order)[:size]) if len(parts) > 1 else list(union)
     _attach_dimensions(found)
     return found
+
+
+def next_rows(wanted: DecisionFilter, after: Decision | None, size: int, said: Q) -> list[Decision]:
+    """The next `size` rows of a filter, newest first, for files; `said` stands for its `q` (`matching`)."""
+    return _slice(wanted, Cursor(after.occurred_at, after.pk) if after else None, size, said)
 
 
 def _from_place(wanted: DecisionFilter, place: Cursor | None) -> QuerySet[Decision]:

@@ -323,6 +323,7 @@ def _store(
         rows.UNCOUNTED.insert(cursor, by.tenant_id, [(one.id, False) for one in uncounted])
         unseen = projection.rows if projection.table is rows.DECISIONS else []
         rows.UNSEEN.insert(cursor, by.tenant_id, [rows.unseen_row(row) for row in unseen])
+        rows.UNEMBEDDED.insert(cursor, by.tenant_id, [(one.id, rows.EMBED) for one in uncounted])
         rows.UNINDEXED.insert(cursor, by.tenant_id, [(one.id,) for one in recorded])
         rows.QUEUE.insert(cursor, by.tenant_id, [(one.id, one.leaf) for one in recorded])
 

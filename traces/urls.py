@@ -5,6 +5,9 @@ from django.urls import URLPattern, path
 from traces import api, evaluations, views
 from traces.costs import urls as costs
 from traces.drift import urls as drift
+from traces.marks import urls as marks
+from traces.search import urls as search
+from traces.trees import urls as trees
 
 page_patterns: list[URLPattern] = [
     path("decisions/", views.decision_list, name="decision-list"),
@@ -13,6 +16,9 @@ page_patterns: list[URLPattern] = [
     path("decisions/<uuid:pk>/proof/", views.decision_proof, name="decision-proof"),
     *costs.page_patterns,
     *drift.page_patterns,
+    *marks.page_patterns,
+    *search.page_patterns,
+    *trees.page_patterns,
 ]
 
 api_patterns: list[URLPattern] = [
@@ -21,4 +27,5 @@ api_patterns: list[URLPattern] = [
     path("evaluations", evaluations.EvaluationList.as_view(), name="api-evaluations"),
     *costs.api_patterns,
     *drift.api_patterns,
+    *marks.api_patterns,
 ]

@@ -17,7 +17,10 @@ from traces import presentation
 from traces.conversation import turns
 from traces.forms import FilterForm
 from traces.models import Decision
+from traces.rows import span_hex
+from traces.search.views import list_extras
 from traces.selectors import DecisionFilter, FilterError, get_decision, members_of, open_payload, page, read_contents
+from traces.trees.links import links_to
 from traces.verification import verify
 
 
@@ -29,7 +32,7 @@ def decision_list(request: HttpRequest) -> HttpResponse:
     form = FilterForm(request.GET)
     form.is_valid()
     try:
-        wanted = DecisionFilter.from_query(request.GET)
+        wanted = DecisionFilter.from_query(request.GET).for_reader(actor)
         found = page(wanted, request.GET.get("cursor", ""))
     except FilterError as error:
         form.add_error(None, str(error))
@@ -48,6 +51,8 @@ def decision_list(request: HttpRequest) -> HttpResponse:
         "ingest_url": request.build_absolute_uri(reverse("api-decisions")),
         "keys_url": reverse("api-key-list", args=[slug]) if actor.may("key.manage") else None,
         "open_case_url": case_url(slug, chips) if actor.may("case.create") else None,
+        "is_partial": found is not None and found.is_partial,
+        **list_extras(request, chips),  # type: ignore[arg-type]
     }
     return render(request, "traces/decision_list.html", context)
 
@@ -65,7 +70,7 @@ def case_url(slug: str, query: dict[str, str]) -> str:
 
 def _chip(name: str, value: str, chips: dict[str, str], url: str) -> dict[str, str]:
     others = {other: text for other, text in chips.items() if other != name}
-    label = name.replace("_", " ").capitalize() if name != "q" else "Id"
+    label = name.replace("_", " ").capitalize() if name != "q" else "Search"
     return {"label": label, "value": value, "remove_url": f"{url}?{urlencode(others)}" if others else url}
 
 
@@ -99,7 +104,9 @@ def decision_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         "policy": presentation.policy_state(decision, content, reverse("policy-list", args=[slug])),
         "enforcement": members.get("enforcement") or [],
         "usage": presentation.usage(decision),
-        "ids": presentation.identifiers(decision, list_url),
+        "ids": presentation.identifiers(decision, slug),
+        "trace_url": reverse("trace", args=[slug, decision.trace_id.hex]) if decision.trace_id else "",
+        "apm_links": links_to(decision.trace_id, span_hex(decision.span_id), decision.occurred_at),
         "metadata": presentation.metadata(members),
         "proof": _proof(slug, decision),
         "canonical": presentation.canonical_text(decision.pk, content) if content else "",

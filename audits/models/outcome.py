@@ -78,6 +78,10 @@ class Finding(TenantModel):
         """Whether the risk was accepted until a day that is past: it counts as open."""
         return self.state == FindingState.RISK_ACCEPTED and bool(self.accepted_until and self.accepted_until < today)
 
+    def state_on(self, today: date) -> FindingState:
+        """The state, whether or not the task has noticed that an accepted risk has run out."""
+        return FindingState.OPEN if self.is_lapsed(today) else FindingState(self.state)
+
     @property
     def reference(self) -> str:
         """How people call it within its case: `F-3`."""

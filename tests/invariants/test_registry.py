@@ -20,7 +20,9 @@ MUTABLE = {
     "tenants.SubjectKey", "tenants.LedgerLog", "tenants.LedgerQueue", "tenants.LedgerTile", "tenants.LedgerAnchor",
     "policies.Policy", "policies.PolicyActivation", "policies.PolicyReview", "policies.PolicyBacktest",
     "policies.PolicyFollowUp",
+    "traces.Embedding", "traces.MeaningQueue", "traces.Remark",
     "traces.DecisionPayload", "traces.SequenceGap", "traces.SequenceWatermark",
+    "traces.ApmLink", "traces.SavedView", "traces.SearchQueue", "traces.SearchToken",
     "traces.Baseline", "traces.DriftAlertState", "traces.DriftQueue", "traces.DriftWatch",
     "audits.Case", "audits.CaseItem", "audits.CaseUserObjectPermission", "audits.Finding", "audits.ReportDocument",
     "audits.CaseClock", "audits.EvidenceContent", "audits.EvidenceRequest", "audits.ReviewNote", "audits.TestStep",
@@ -30,10 +32,11 @@ APPEND_ONLY = {
     "tenants.TenantKey", "tenants.LedgerLeaf", "tenants.LedgerCheckpoint", "tenants.LedgerEvent", "tenants.LedgerKey",
     "policies.PolicyVersion", "policies.PolicySet", "policies.PolicyApproval",
     "traces.BudgetAlert", "traces.CostAnomaly", "traces.ListPrice", "traces.ModelPrice", "traces.RestatedCost", "traces.Restatement",
+    "traces.Assessment", "traces.Feedback",
     "traces.Decision", "traces.Deployment", "traces.ModelVersion", "traces.Submission", "traces.RuleHit",
     "audits.CaseEvent", "audits.CaseRevision", "audits.Population", "audits.Report", "audits.Sample",
     "audits.Signature", "audits.EvidenceFile", "audits.Procedure",
-    "traces.Span", "traces.SpanContent", "traces.Evaluation", "traces.DriftAlert",
+    "traces.Mark", "traces.Span", "traces.SpanContent", "traces.Evaluation", "traces.DriftAlert",
 }  # fmt: skip
 
 # Views that answer without a session: API views check a key, the others show nothing of anybody.

@@ -12,7 +12,7 @@ from traces.marks.timeline import Bar, Happening, Instance, Window
 
 WIDTH, LEFT, TOP = 960, 132, 44
 PLOT = WIDTH - LEFT
-VOLUME, LANE, GAP, AXIS = 84, 26, 16, 26
+VOLUME, LANE, GAP, AXIS, FLAGS = 84, 26, 16, 26, 40
 LETTERS = {
     "deployment": "D", "prompt_release": "P", "incident": "!", "config_change": "C", "infrastructure": "N",
     "activation": "A", "end": "E", "drift": "B",
@@ -70,6 +70,16 @@ class Chart:
     width: int = WIDTH
     left: int = LEFT
 
+    @property
+    def depth(self) -> float:
+        """The height of what lasts, from under the flags to the bottom."""
+        return self.bottom - FLAGS
+
+    @property
+    def axis(self) -> float:
+        """Where the labels of time stand."""
+        return self.height - 6
+
 
 def draw(
     window: Window, volume: Mapping[datetime, Bar], found: Sequence[Instance], happened: Sequence[Happening]
@@ -113,11 +123,11 @@ def _lane(
 
 def _flags(window: Window, happened: Sequence[Happening]) -> list[Flag]:
     flags: list[Flag] = []
-    ends = [float("-inf"), float("-inf")]  # of each of two rows
+    ends = [float("-inf"), float("-inf")]  # where each of two rows of flags is taken up to
     for number, one in enumerate(happened, 1):
         x = place(window, one.at)
         width = place(window, one.ended_at) - x if one.ended_at else 0.0
-        row = 0 if x - ends[0] >= ends[1] - x or x > ends[0] else 1
+        row = 0 if x >= ends[0] or ends[0] <= ends[1] else 1
         ends[row] = x + 30
         flags.append(Flag(x, round(width, 1), 4 + 18 * row, LETTERS[one.kind], number, f"{one.label}: {one.title}"))
     return flags
@@ -127,4 +137,6 @@ def _ticks(window: Window) -> list[Tick]:
     form = "%H:%M" if (window.until - window.since).days < 2 else "%-d %b"
     count = 6
     length = window.until - window.since
-    return [Tick(place(window, at), at.strftime(form)) for at in (window.since + length * n / count for n in range(count))]
+    return [
+        Tick(place(window, at), at.strftime(form)) for at in (window.since + length * n / count for n in range(count))
+    ]

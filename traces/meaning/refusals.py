@@ -55,16 +55,12 @@ def features(answer: str, vector: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.concatenate([np.asarray(vector, np.float64) * 5, lexical(answer)])
 
 
-@lru_cache(maxsize=2)
-def model(name: str = "refusal") -> Linear:
-    """`refusal`: declines wholly or in part; `deflection`: of those that decline, only in part."""
-    return Linear.load(name)
+@lru_cache(maxsize=1)
+def model() -> Linear:
+    """The weights that ship, with what is stated about them."""
+    return Linear.load("refusal")
 
 
-def refusal(answer: str, vector: NDArray[np.float32]) -> tuple[float, str]:
-    """The probability that an answer declines, and what it is called: answered, refusal or deflection."""
-    row = features(answer, vector)
-    p = model("refusal").probability(row)
-    if p < THRESHOLD:
-        return p, "answered"
-    return p, "deflection" if model("deflection").probability(row) >= THRESHOLD else "refusal"
+def refusal(answer: str, vector: NDArray[np.float32]) -> float:
+    """The probability that an answer declines, wholly or in part."""
+    return model().probability(features(answer, vector))

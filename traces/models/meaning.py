@@ -12,7 +12,7 @@ from traces.models.decision import Deployment
 DIMENSIONS = 384
 
 
-class SignField(models.Field[str | None, str | None]):
+class SignField(models.Field):  # type: ignore[type-arg]  # no generic at run time
     """PostgreSQL's bit(384): the signs of a vector. A search compares these before it reads any vector."""
 
     def db_type(self, connection: Any) -> str:

@@ -1,0 +1,44 @@
+"""Words about a decision, kept as its content is kept: sealed under the subject's key, gone when the content goes."""
+
+import uuid
+from collections.abc import Iterable
+
+from tenants import crypto
+from tenants.context import current_tenant_id
+from tenants.models import SubjectKey
+from traces.models import DecisionPayload, Remark
+
+MOST_CHARACTERS = 4_000
+
+
+def write_remark(pk: uuid.UUID, decision_id: uuid.UUID, text: str) -> bool:
+    """Seal a remark as `pk`; False where the decision's content is gone, for then nobody may write of it again.
+
+    Inside `tenant_atomic`.
+    """
+    payload = DecisionPayload.objects.filter(pk=decision_id).first()
+    key = SubjectKey.objects.filter(pk=payload.subject_key_id).first() if payload else None
+    if key is None:
+        return False
+    tenant_id = current_tenant_id()
+    opened = crypto.unwrap(crypto.tenant_key(tenant_id), bytes(key.wrapped))
+    sealed = crypto.seal(opened, text.encode(), tenant_id.bytes + pk.bytes)
+    Remark.objects.create(id=pk, decision_id=decision_id, subject_key_id=key.pk, sealed=sealed)
+    return True
+
+
+def read_remarks(ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """Remarks in the clear, by id; erased ones are missing. The caller has seen to it that they may be read."""
+    tenant_id = current_tenant_id()
+    remarks = list(Remark.objects.filter(pk__in=list(ids)))
+    keys = SubjectKey.objects.in_bulk({remark.subject_key_id for remark in remarks})
+    tenant_key = crypto.tenant_key(tenant_id) if remarks else b""
+    return {
+        remark.pk: crypto.unseal(
+            crypto.unwrap(tenant_key, bytes(keys[remark.subject_key_id].wrapped)),
+            bytes(remark.sealed),
+            tenant_id.bytes + remark.pk.bytes,
+        ).decode()
+        for remark in remarks
+        if remark.subject_key_id in keys
+    }
