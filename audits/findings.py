@@ -9,7 +9,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 
 from audits.access import finding_parties, person_of
-from audits.lifecycles import FINDING_STEPS, FindingAction
+from audits.lifecycles import FINDING_STEPS, FindingAction, step_to
 from audits.models import Case, Finding
 from audits.timeline import lock_member, open_to_change, step
 from audits.workflow import FindingState
@@ -51,6 +51,7 @@ def move_finding(
 
 def _step(case: Case, by: Actor, row: Finding, action: FindingAction, text: str, terms: Terms) -> None:
     parties = finding_parties(case, by)(row)
+    step_to(FINDING_STEPS, row.state, action, parties, text)  # what is not allowed is said before what is missing
     data, also = PREPARE.get(action, _nothing)(row, by, text.strip(), terms)
     step(case, by, row, FINDING_STEPS, action, parties, tag=Tag.FINDING_MOVED, text=text, data=data, also=also)
 

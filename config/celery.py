@@ -29,6 +29,12 @@ app.config_from_object(
             "cost-anomalies": {"task": "traces.tasks.watch_costs", "schedule": 300},
             "old-minutes": {"task": "traces.tasks.drop_old_minutes", "schedule": 3600},
             "search-words": {"task": "traces.tasks.index_words", "schedule": 5},
+            # A run that nobody took within its interval is dropped: the next one does its work.
+            "meaning": {
+                "task": "traces.tasks.embed_decisions", "schedule": 10, "options": {"queue": "embed", "expires": 10},
+            },
+            "judge": {"task": "traces.tasks.judge_decisions", "schedule": 30, "options": {"expires": 30}},
+            "meaning-orphans": {"task": "traces.tasks.forget_orphans", "schedule": 24 * 3600},
             "drift": {"task": "traces.tasks.look_for_drift", "schedule": 30},
             "sequence-gaps": {"task": "traces.tasks.find_sequence_gaps", "schedule": 60},
             "anchors": {"task": "tenants.tasks.anchor_checkpoints", "schedule": 60},

@@ -56,6 +56,12 @@ AFFIDAVIT_ANCHOR_DIR = env_str("AFFIDAVIT_ANCHOR_DIR", AFFIDAVIT_HOME and f"{AFF
 AFFIDAVIT_TSA_URL = env_str("AFFIDAVIT_TSA_URL")  # RFC 3161 time-stamping authority; empty: none
 AFFIDAVIT_TSA_ROOTS = env_str("AFFIDAVIT_TSA_ROOTS")  # PEM file: the certificates that its tokens must lead to
 AFFIDAVIT_WITNESS_URL = env_str("AFFIDAVIT_WITNESS_URL")  # C2SP witness; empty: none
+AFFIDAVIT_JUDGE_URL = env_str("AFFIDAVIT_JUDGE_URL")  # OpenAI-compatible, up to /v1; empty: no model judges answers
+AFFIDAVIT_JUDGE_MODEL = env_str("AFFIDAVIT_JUDGE_MODEL")
+AFFIDAVIT_JUDGE_KEY = env_secret("AFFIDAVIT_JUDGE_KEY")
+AFFIDAVIT_JUDGE_TENANTS = env_list("AFFIDAVIT_JUDGE_TENANTS")  # slugs of those whose content may be sent there
+AFFIDAVIT_JUDGE_SHARE = env_str("AFFIDAVIT_JUDGE_SHARE", "0.05")  # of their decisions, 0 to 1
+AFFIDAVIT_JUDGE_TIMEOUT = env_int("AFFIDAVIT_JUDGE_TIMEOUT", 30)  # seconds a call
 AFFIDAVIT_WITNESS_VKEY = env_str("AFFIDAVIT_WITNESS_VKEY")
 
 # --- Django ---------------------------------------------------------------------------------------------------

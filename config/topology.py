@@ -16,6 +16,7 @@ from config.supervisor import ROOT, Child, Supervisor
 
 DEFAULT_PORT = 8000
 QUEUES = "ingest,score,report,default"
+EMBED_QUEUE = "embed"
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,13 @@ class Site:
             *("worker", *celery, "worker", "-Q", QUEUES, "-c", "2", "-l", "WARNING"),
             *("--without-mingle", "--without-gossip"),
         )
+        # On its own, one process: the encoder takes half a gigabyte, loaded when the first text comes. A child that
+        # has grown beyond 1.5 GB is replaced between two tasks.
+        yield self._child(
+            *("embedder", *celery, "worker", "-Q", EMBED_QUEUE, "-n", "embedder@%h", "-c", "1", "-l", "WARNING"),
+            *("--max-memory-per-child", "1500000", "--without-mingle", "--without-gossip"),
+            role="worker",
+        )
         yield self._child(
             *("web", sys.executable, "-m", "granian", "--interface", "wsgi", "config.wsgi:application"),
             *("--host", self.host, "--port", str(self.port), "--workers", str(self.workers)),
@@ -83,6 +91,7 @@ class Site:
             "AFFIDAVIT_LOGS": self.environ.get("AFFIDAVIT_LOGS", "plain"),
             "AFFIDAVIT_STATIC_ROOT": str(self.static_root),
             "DJANGO_SETTINGS_MODULE": "config.settings",
+            "HF_HUB_OFFLINE": "1",  # the model comes with a package
             "OMP_NUM_THREADS": "1",  # more only spin against each other on a small machine
             "PYTHONUNBUFFERED": "1",
             **({"AFFIDAVIT_DEBUG": "1"} if self.is_dev else {}),

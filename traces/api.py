@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 from tenants.context import tenant_atomic
 from tenants.permissions import actor_of
 from traces.ingest import post_decisions
+from traces.meaning.listing import nearest_for, shown_items
 from traces.representation import detail, summary
 from traces.selectors import MAX_PAGE_SIZE, PAGE_SIZE, DecisionFilter, FilterError, get_decision, open_payload, page
 
@@ -35,6 +36,8 @@ FILTERS = [
         "user": "The application's user id",
         "session": "The application's session id",
         "trace_id": "W3C trace id, 32 hex digits",
+        "feedback": "A label of its standing feedback, or `any`",
+        "by": "`meaning`: rank by nearness in meaning to `q` (also done where no id and no word is found)",
         "q": "An id of any kind (record, external, trace, session, user), else words; phrases in double quotes",
         "cursor": "From a page's `older` or `newer`",
         "limit": f"Rows a page, at most {MAX_PAGE_SIZE}",
@@ -69,6 +72,9 @@ class DecisionList(APIView):
             with tenant_atomic(actor.tenant_id):
                 wanted = DecisionFilter.from_query(request.query_params).for_reader(actor)
                 found = page(wanted, request.query_params.get("cursor", ""), size)
+                if nearest := nearest_for(request.query_params, wanted, found.decisions, actor):
+                    items = shown_items(nearest.found[:size], actor, "search by meaning")
+                    return Response({"items": items, "newer": None, "older": None, "matched_by": "meaning"})
                 items = [summary(decision) for decision in found.decisions]
         except FilterError as error:
             raise ParseError(str(error)) from None

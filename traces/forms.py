@@ -31,6 +31,7 @@ class FilterForm(forms.Form):
     user = forms.CharField(required=False)
     session = forms.CharField(required=False)
     trace_id = forms.CharField(label="Trace id", required=False)
+    feedback = forms.CharField(required=False, help_text="A label that people gave, or any")
     since = forms.CharField(required=False, widget=MomentInput)
     until = forms.CharField(required=False, widget=MomentInput)
 

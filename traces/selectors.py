@@ -16,6 +16,7 @@ from tenants.actors import Actor
 from tenants.ledger.canonical import dumps
 from tenants.models import SourceSystem
 from traces.contents import members_of, open_payload, open_payloads, policy_document, read_contents
+from traces.meaning.feedback import judged
 from traces.models import Decision, Deployment, ModelVersion, RuleHit, Submission
 from traces.recording import key_id
 from traces.search.finding import Found, with_phrases, with_words
@@ -25,7 +26,8 @@ from traces.search.words import read_wanted
 __all__ = [  # noqa: RUF022  the reads of content first
     "members_of", "open_payload", "open_payloads", "policy_document", "read_contents",
     "Cursor", "DecisionFilter", "FilterError", "Matching", "Page", "filtered", "get_decision", "matching",
-    "matching_deployments", "matching_models", "next_rows", "page", "parse_moment", "parse_trace", "MAX_PAGE_SIZE", "PAGE_SIZE",
+    "matching_deployments", "matching_models", "next_rows", "page", "parse_moment", "parse_trace",
+    "MAX_PAGE_SIZE", "PAGE_SIZE",
 ]  # fmt: skip
 
 PAGE_SIZE = 50
@@ -56,6 +58,7 @@ class DecisionFilter:
     user: str = ""
     session: str = ""
     trace_id: str = ""
+    feedback: str = ""
     q: str = ""
     id_only: bool = False
 
@@ -126,6 +129,8 @@ def _narrowed(wanted: DecisionFilter) -> QuerySet[Decision]:
     if wanted.policy:
         hits = RuleHit.objects.filter(policy=wanted.policy).values("decision_id")
         rows = rows.filter(pk__in=hits)
+    if wanted.feedback:
+        rows = rows.filter(pk__in=judged(wanted.feedback))
     return rows
 
 

@@ -12,6 +12,7 @@ from traces import backtesting
 from traces.completeness import find_gaps
 from traces.costs import anomalies, budgeting, rollups, services
 from traces.drift import worker
+from traces.meaning import embedding, judge
 from traces.search import indexing
 
 logger = logging.getLogger("affidavit.costs")
@@ -90,3 +91,24 @@ def index_words() -> None:
             indexing.index_words(tenant_id)
         except DatabaseError:
             logger.exception("the words of tenant %s could not be indexed", tenant_id)
+
+
+@shared_task
+def embed_decisions() -> None:
+    """Embed and assess what is new, the tenants in turn; only the worker of the queue `embed` runs this."""
+    for tenant_id in tenant_ids():
+        embedding.embed(tenant_id)
+
+
+@shared_task
+def judge_decisions() -> None:
+    """Ask the judge, where there is one, about the share of each tenant's decisions that is meant for it."""
+    for tenant_id in tenant_ids():
+        judge.judge_waiting(tenant_id)
+
+
+@shared_task
+def forget_orphans() -> None:
+    """Remove embeddings and remarks that outlived their content."""
+    for tenant_id in tenant_ids():
+        embedding.forget_orphans(tenant_id)

@@ -5,6 +5,7 @@ from django.urls import URLPattern, path
 from traces import api, evaluations, views
 from traces.costs import urls as costs
 from traces.drift import urls as drift
+from traces.meaning import urls as meaning
 from traces.marks import urls as marks
 from traces.search import urls as search
 from traces.trees import urls as trees
@@ -16,6 +17,7 @@ page_patterns: list[URLPattern] = [
     path("decisions/<uuid:pk>/proof/", views.decision_proof, name="decision-proof"),
     *costs.page_patterns,
     *drift.page_patterns,
+    *meaning.page_patterns,
     *marks.page_patterns,
     *search.page_patterns,
     *trees.page_patterns,
@@ -27,5 +29,6 @@ api_patterns: list[URLPattern] = [
     path("evaluations", evaluations.EvaluationList.as_view(), name="api-evaluations"),
     *costs.api_patterns,
     *drift.api_patterns,
+    *meaning.api_patterns,
     *marks.api_patterns,
 ]

@@ -16,10 +16,12 @@ from tenants.ledger.reader import NotThere, proof_of
 from traces import presentation
 from traces.conversation import turns
 from traces.forms import FilterForm
+from traces.meaning.listing import nearest_for, panels
+from traces.meaning.views import near_rows
 from traces.models import Decision
 from traces.rows import span_hex
 from traces.search.views import list_extras
-from traces.selectors import DecisionFilter, FilterError, get_decision, members_of, open_payload, page, read_contents
+from traces.selectors import DecisionFilter, FilterError, Page, get_decision, members_of, open_payload, page, read_contents
 from traces.trees.links import links_to
 from traces.verification import verify
 
@@ -39,18 +41,25 @@ def decision_list(request: HttpRequest) -> HttpResponse:
         wanted, found = DecisionFilter(), None
     url = reverse("decision-list", args=[slug])
     chips = wanted.as_dict()
+    nearest = nearest_for(request.GET, wanted, found.decisions, actor) if found else None
+    if nearest and nearest.found:
+        shown, found = near_rows(nearest.found, request), Page([], "", "")  # type: ignore[arg-type]
+    else:
+        nearest, shown = None, _rows(request, found.decisions if found else [])
     context = {
         "form": form,
         "chips": [_chip(name, value, chips, url) for name, value in chips.items()],
         "clear_url": url,
-        "decisions": _rows(request, found.decisions if found else []),
-        "shown": len(found.decisions) if found else 0,
+        "decisions": shown,
+        "shown": len(shown),
+        "nearest": nearest,
+        "meaning_url": _meaning_url(request, url, chips, searched=nearest is not None),
         "newer_url": _page_url(url, chips, found.newer if found else ""),
         "older_url": _page_url(url, chips, found.older if found else ""),
-        "getting_started": found is not None and not (chips or request.GET.get("cursor") or found.decisions),
+        "getting_started": found is not None and not (chips or request.GET.get("cursor") or shown),
         "ingest_url": request.build_absolute_uri(reverse("api-decisions")),
         "keys_url": reverse("api-key-list", args=[slug]) if actor.may("key.manage") else None,
-        "open_case_url": case_url(slug, chips) if actor.may("case.create") else None,
+        "open_case_url": case_url(slug, chips) if actor.may("case.create") and not nearest else None,
         "is_partial": found is not None and found.is_partial,
         **list_extras(request, chips),  # type: ignore[arg-type]
     }
@@ -72,6 +81,12 @@ def _chip(name: str, value: str, chips: dict[str, str], url: str) -> dict[str, s
     others = {other: text for other, text in chips.items() if other != name}
     label = name.replace("_", " ").capitalize() if name != "q" else "Search"
     return {"label": label, "value": value, "remove_url": f"{url}?{urlencode(others)}" if others else url}
+
+
+def _meaning_url(request: HttpRequest, url: str, chips: dict[str, str], *, searched: bool) -> str:
+    """The same search by meaning, where words or an id were found; empty where it is that already."""
+    may_read = request.actor.may("decision.read_payload")  # type: ignore[attr-defined]
+    return f"{url}?{urlencode(chips | {'by': 'meaning'})}" if chips.get("q") and may_read and not searched else ""
 
 
 def _page_url(url: str, chips: dict[str, str], cursor: str) -> str:

@@ -1,5 +1,6 @@
 """What the sequencer and the signer do between two moments of a test, for one tenant."""
 
+import atexit
 import tempfile
 
 from django.test import override_settings
@@ -12,7 +13,9 @@ from tenants.ledger.signer import Grown, sign_log
 from tenants.models import LedgerCheckpoint
 from tests.factories.tenants import Cast
 
-STATE = tempfile.mkdtemp(prefix="affidavit-signer-")
+_folder = tempfile.TemporaryDirectory(prefix="affidavit-signer-")
+atexit.register(_folder.cleanup)
+STATE = _folder.name
 
 
 def publish(cast: Cast) -> LedgerCheckpoint:

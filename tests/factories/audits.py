@@ -1,12 +1,29 @@
 """Cases and the people on them, through the product's own services."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from audits.clocks import start_clock
+from audits.deadlines import ClockKind
+from audits.evidence import Upload, add_evidence
 from audits.models import Case, Conclusion
 from audits.populations import SamplePlan, draw_sample, freeze_population
+from audits.procedures import perform_test, write_procedure
+from audits.publishing import build_report
+from audits.requests import RequestText, request_evidence
 from audits.sampling import Method
 from audits.selectors import items_of
-from audits.services import Brief, accept_review, open_case, plan_case, review_item, submit_for_review
+from audits.services import (
+    Brief,
+    FindingText,
+    accept_review,
+    open_case,
+    plan_case,
+    reopen_case,
+    review_item,
+    submit_for_review,
+    write_finding,
+)
 from audits.signing import sign_case
 from tenants.access import Seat, actor_for
 from tenants.actors import Actor
@@ -59,10 +76,7 @@ def planned_case(team: Team, **scope: str) -> Case:
 def case_in_fieldwork(team: Team, plan: SamplePlan = EVERYTHING, **scope: str) -> Case:
     """A case with its items; what was submitted before is in its population."""
     case = planned_case(team, **scope)
-    publish(team.cast)
-    freeze_population(by=team.lead, case=case)
-    publish(team.cast)
-    draw_sample(by=team.lead, case=case, plan=plan)
+    into_fieldwork(team, case, plan)
     return fresh(case)
 
 
@@ -88,6 +102,33 @@ def signed_case(team: Team, plan: SamplePlan = EVERYTHING, **scope: str) -> Case
     sign_case(by=team.lead, case=case, password=PASSWORD)
     sign_case(by=team.reviewer, case=case, password=PASSWORD)
     return fresh(case)
+
+
+def reopened_case(team: Team, **scope: str) -> Case:
+    """A case whose first revision is signed and reported, in the fieldwork of its second, with one of everything."""
+    case = signed_case(team, **scope)
+    build_report(case=case, requested_by=team.lead)
+    reopen_case(by=team.lead, case=case, reason="A decision was missing.")
+    people = {"preparer": team.people["lead"], "reviewer": team.people["reviewer"]}
+    plan_case(by=team.lead, case=case, objective="", criteria="Every refusal names a reason.", **people)
+    into_fieldwork(team, case, EVERYTHING)
+    procedure = write_procedure(by=team.lead, case=case, title="Reason", expected="At least one.")
+    with tenant_atomic(case.tenant_id):
+        item = items_of(fresh(case))[0]
+    perform_test(by=team.lead, procedure=procedure, item=item, result="pass")
+    start_clock(by=team.lead, case=case, kind=ClockKind.SERIOUS, started_at=datetime.now(UTC))
+    write_finding(by=team.lead, case=case, text=FindingText("In time.", "Late."))
+    add_evidence(by=team.lead, case=case, upload=Upload("log.csv", b"a,b\n"))
+    request_evidence(by=team.lead, case=case, text=RequestText("The change log", is_blocking=False))
+    return fresh(case)
+
+
+def into_fieldwork(team: Team, case: Case, plan: SamplePlan) -> None:
+    """Freeze and draw; what was submitted before is in the population."""
+    publish(team.cast)
+    freeze_population(by=team.lead, case=case)
+    publish(team.cast)
+    draw_sample(by=team.lead, case=case, plan=plan)
 
 
 def fresh(case: Case) -> Case:

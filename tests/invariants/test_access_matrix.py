@@ -24,6 +24,7 @@ from tenants.roles import PERMISSIONS, Role
 from tests.factories.tenants import UserFactory
 from tests.invariants.test_registry import OURS
 from tests.invariants.worlds import World
+from traces.models import ApmLink, Decision, SavedView
 
 # Route → method → the permission that opens it; several: any of them. A method that is not named is not allowed.
 # `case` opens to whoever reads cases and to the guests of this one; what they may do there, the workflow says.
@@ -115,6 +116,12 @@ NEEDS: Mapping[str, Mapping[str, str]] = {
     "api-policy-version-step": {WRITE: "policy.submit"},
     "api-backtests": {READ: "policy.read", WRITE: "policy.backtest"},
     "api-backtest": {READ: "policy.read", "DELETE": "policy.backtest"},
+    "decision-similar": {READ: "decision.read_payload"},
+    "decision-feedback": {WRITE: "feedback.write"},
+    "api-decision-similar": {READ: "decision.read_payload"},
+    "api-decision-assessments": {READ: "decision.read"},
+    "api-decision-feedback": {READ: "decision.read"},
+    "api-feedback": {WRITE: "feedback.write"},
     "usage": {READ: "decision.read"},
     "usage-csv": {READ: "decision.read"},
     "budget-list": {READ: "decision.read"},
@@ -177,12 +184,30 @@ def test_every_route_is_classified() -> None:
     assert unknown == set(), "Say in NEEDS what opens the new route, method by method."
 
 
+def trace_of(world: World) -> uuid.UUID:
+    """The trace of the world's decision."""
+    with tenant_atomic(world.cast.tenant.pk):
+        trace_id = Decision.objects.get(pk=world.decision).trace_id
+    assert trace_id is not None
+    return trace_id
+
+
+def view_of(world: World) -> uuid.UUID:
+    with tenant_atomic(world.cast.tenant.pk):
+        return SavedView.objects.order_by("id")[0].pk
+
+
+def link_of(world: World) -> uuid.UUID:
+    with tenant_atomic(world.cast.tenant.pk):
+        return ApmLink.objects.order_by("id")[0].pk
+
+
 def values(name: str, world: World) -> dict[str, object]:
     """What the route's parameters are in a world, the tenant's slug among them."""
     wanted = re.findall(r"<(?:\w+:)?(\w+)>", ROUTES[name])
     with tenant_atomic(world.cast.tenant.pk):
         member = Membership.objects.get(user=world.cast.people[Role.VIEWER])
-        item = world.case.items.order_by("ordinal")[0]
+        item = world.case.items.order_by("-revision", "ordinal")[0]
         key = ApiKey.objects.get(pk=world.cast.keys["read"].row.pk)
     subjects = {
         "api-key": key.pk,
@@ -190,6 +215,8 @@ def values(name: str, world: World) -> dict[str, object]:
         "case": world.case.pk,
         "member": member.pk,
         "budget": world.budget,
+        "view": view_of(world),
+        "apm-link": link_of(world),
     }
     about = (word for word in subjects if name.startswith((word, f"api-{word}")))
     known = {
@@ -202,6 +229,8 @@ def values(name: str, world: World) -> dict[str, object]:
         "backtest": world.backtest,
         "sha256": world.price_sha256.hex(),
         "path": "0/000.p/1",
+        "trace": trace_of(world).hex,
+        "key": world.decision.hex,
     }
     found = {parameter: known.get(parameter) for parameter in wanted}
     assert None not in found.values(), f"{name}: say in `values` what {found} is"

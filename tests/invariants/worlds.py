@@ -25,7 +25,7 @@ from tenants.context import tenant_atomic
 from tenants.ids import uuid7_now
 from tenants.models import TenantForeignKey, TenantManager
 from tenants.roles import Role
-from tests.factories.audits import case_in_fieldwork, make_team, signed_case
+from tests.factories.audits import make_team, reopened_case
 from tests.factories.policies import a_document, put_in_force
 from tests.factories.tenants import Cast, make_cast
 from tests.factories.traces import submit
@@ -101,8 +101,7 @@ def make_world() -> World:
     )
     (decision, *_) = submit(cast, 3, source_seq=1, occurred_at=None)
     team = make_team(cast)
-    signed_case(team, system="loan-assistant")
-    case = case_in_fieldwork(team, system="loan-assistant")
+    case = reopened_case(team, system="loan-assistant")
     guest = cast.people[Role.EXTERNAL_AUDITOR]
     grant_case_access(by=team.lead, case=case, user=guest, permissions=["case.read"], expires_at=today + week)
     with superuser() as connection:

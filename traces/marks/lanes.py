@@ -86,11 +86,11 @@ def draw(
 ) -> Chart:
     """The whole timeline."""
     decisions = {at: (bar.n, bar.n_acted) for at, bar in volume.items()}
-    lanes = [_lane(window, "Decisions", "hatched: acted on", decisions, TOP, VOLUME, "acted on")]
+    lanes = [_lane(window, _Strip("Decisions", "", "acted on", TOP, VOLUME), decisions)]
     y = TOP + VOLUME + GAP
     for one in found:
         label = one.name or one.service or "no name"
-        lanes.append(_lane(window, label, one.service if one.name else "", one.steps, y, LANE, "failed"))
+        lanes.append(_lane(window, _Strip(label, one.service if one.name else "", "failed", y, LANE), one.steps))
         y += LANE + GAP
     bottom = y - GAP + 4
     return Chart(lanes, _flags(window, happened), _ticks(window), bottom + AXIS, bottom)
@@ -102,23 +102,32 @@ def place(window: Window, at: datetime) -> float:
     return round(LEFT + PLOT * min(max(part, 0.0), 1.0), 1)
 
 
-def _lane(
-    window: Window, label: str, sub: str, values: Mapping[datetime, tuple[int, int]], y: float, height: float, word: str
-) -> Lane:
+@dataclass(frozen=True, slots=True)
+class _Strip:
+    """Where a lane is drawn and what it is called; `word` is what its hatched part did."""
+
+    label: str
+    sub: str
+    word: str
+    y: float
+    height: float
+
+
+def _lane(window: Window, strip: _Strip, values: Mapping[datetime, tuple[int, int]]) -> Lane:
     most = max((n for n, _ in values.values()), default=0)
-    bars, hatched = [], []
+    bars, hatched, bottom = [], [], strip.y + strip.height
     pitch = PLOT * (window.step / (window.until - window.since))
     width = round(max(pitch - min(pitch * 0.2, 3), 0.6), 2)
     for at, (n, marked) in sorted(values.items()):
         x = place(window, at)
         fitting = min(width, LEFT + PLOT - x)
-        title = f"{at:%-d %b, %H:%M}: {n:,}" + (f", {marked:,} {word}" if marked else "")
-        whole, part = height * n / (most or 1), height * marked / (most or 1)
-        bars.append(Box(x, round(y + height - whole, 2), fitting, round(whole, 2), title))
+        title = f"{at:%-d %b, %H:%M}: {n:,}" + (f", {marked:,} {strip.word}" if marked else "")
+        whole, part = strip.height * n / (most or 1), strip.height * marked / (most or 1)
+        bars.append(Box(x, round(bottom - whole, 2), fitting, round(whole, 2), title))
         if marked:
             part = max(part, 2.0)  # one failure in thousands is still seen
-            hatched.append(Box(x, round(y + height - part, 2), fitting, round(part, 2), title))
-    return Lane(label[:20], sub[:20], y + height, f"{most:,}", bars, hatched)
+            hatched.append(Box(x, round(bottom - part, 2), fitting, round(part, 2), title))
+    return Lane(strip.label[:20], strip.sub[:20], bottom, f"{most:,}", bars, hatched)
 
 
 def _flags(window: Window, happened: Sequence[Happening]) -> list[Flag]:

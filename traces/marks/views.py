@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 from tenants.access import require
 from tenants.requests import TenantRequest
 from traces.marks import timeline as reads
+from traces.marks.durations import milliseconds
 from traces.marks.lanes import LETTERS, draw
 from traces.marks.timeline import WINDOWS, Happening, Instance, Window
 from traces.models import Deployment
@@ -114,13 +115,6 @@ def _instance(slug: str, window: Window, one: Instance) -> dict[str, Any]:
         "p95": milliseconds(one.p95_us),
         "url": f"{reverse('timeline', args=[slug])}?{urlencode(query)}" if one.name else "",
     }
-
-
-def milliseconds(us: int) -> str:
-    """A duration as people read it."""
-    if us >= 1_000_000:
-        return f"{us / 1_000_000:,.2f} s"
-    return f"{us / 1000:,.0f} ms" if us >= 10_000 else f"{us / 1000:,.1f} ms"
 
 
 def _totals(slug: str, window: Window, volume: dict[datetime, reads.Bar]) -> dict[str, Any]:

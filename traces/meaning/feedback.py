@@ -16,18 +16,21 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
+from tenants import crypto
 from tenants.access import get_row, require
 from tenants.actors import Actor
 from tenants.context import tenant_atomic
 from tenants.events import Tag
 from tenants.ledger.canonical import dumps
 from tenants.ledger.log import append
-from traces.meaning.remarks import MOST_CHARACTERS, write_remark
+from traces.meaning.remarks import MOST_CHARACTERS, read_remarks, write_remark
 from traces.models import Decision, Feedback
 from traces.recording import key_id
 
 MOST_NAME = 60
 MOST_BY = 200
+MOST_SHOWN = 100
+SALT_CHARACTERS = 32  # before a comment, inside its remark
 DEFAULT_NAME = "quality"
 
 
@@ -77,8 +80,8 @@ def give_feedback(
     require(by, "feedback.write")
     judgement.checked()
     request_id = key_id("feedback", by.reference.encode(), idempotency_key.encode()) if idempotency_key else None
-    fingerprint = hashlib.sha256(dumps(_content(decision_id, judgement))).digest()
     with tenant_atomic(by.tenant_id):
+        fingerprint = crypto.derive(crypto.tenant_key(by.tenant_id), "feedback", dumps(_content(decision_id, judgement)))
         decision = get_row(visible_to(by), pk=decision_id)
         if judgement.supersedes:
             get_row(Feedback.objects.filter(decision_id=decision.pk), pk=judgement.supersedes)
@@ -128,14 +131,33 @@ def _store(
         has_comment=bool(comment),
         supersedes_id=judgement.supersedes,
         request_id=request_id,
-        fingerprint=fingerprint if not comment else _blinded(fingerprint, by),
+        fingerprint=fingerprint,
     )
     row.save(force_insert=True)
     body = {name: value for name, value in _content(decision_id, judgement).items() if name != "comment"}
     if comment:
-        salt = os.urandom(16).hex()
-        if not write_remark(row.pk, decision_id, f"{salt}{comment}"):
-            raise ValidationError({"comment": "The content of this decision was erased; nothing is written of it again."})
-        body["comment_sha256"] = hashlib.sha256(f"{salt}{comment}".encode()).hexdigest()
+        salted = f"{os.urandom(SALT_CHARACTERS // 2).hex()}{comment}"
+        if not write_remark(row.pk, decision_id, salted):
+            raise ValidationError({"comment": "This decision's content was erased; nothing is written of it again."})
+        body["comment_sha256"] = hashlib.sha256(salted.encode()).hexdigest()
     append(Tag.FEEDBACK_GIVEN, by=by, body={"feedback": str(row.pk)} | body, ref=decision_id)
     return row
+
+
+def standing_feedback() -> QuerySet[Feedback]:
+    """What nobody has corrected."""
+    return Feedback.objects.exclude(pk__in=Feedback.objects.filter(supersedes_id__isnull=False).values("supersedes_id"))
+
+
+def feedback_on(decision: Decision, *, by: Actor) -> list[tuple[Feedback, str]]:
+    """Every judgement on a decision, the newest first, with its comment as far as the actor may read it."""
+    rows = list(Feedback.objects.filter(decision_id=decision.pk).order_by("-id")[:MOST_SHOWN])
+    spoken = [row.pk for row in rows if row.has_comment]
+    comments = read_remarks(spoken) if spoken and by.may("decision.read_payload") else {}
+    return [(row, comments.get(row.pk, "")[SALT_CHARACTERS:]) for row in rows]
+
+
+def judged(label: str) -> QuerySet[Feedback, Any]:
+    """Ids of the decisions whose standing feedback has a label; `any` for any feedback."""
+    rows = standing_feedback()
+    return (rows if label == "any" else rows.filter(label=label)).values("decision_id")

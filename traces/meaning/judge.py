@@ -11,7 +11,7 @@ import hashlib
 import json
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -20,7 +20,6 @@ from urllib.error import HTTPError, URLError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from django.conf import settings
-from django.db import connection
 
 from tenants.context import tenant_atomic
 from tenants.models import Tenant
@@ -192,8 +191,6 @@ def _record(tenant_id: uuid.UUID, pk: uuid.UUID, verdict: Verdict | None, took_u
         row.cost_micros, row.currency = _cost(tenant_id, verdict, now)
     row.save(force_insert=True)
     if verdict and verdict.reason:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 0))", [f"meaning {tenant_id}"])
         write_remark(row.pk, pk, verdict.reason)
 
 
@@ -202,8 +199,3 @@ def _cost(tenant_id: uuid.UUID, verdict: Verdict, at: datetime) -> tuple[int | N
     call = Call(provider="", model=settings.AFFIDAVIT_JUDGE_MODEL, version="", usage=usage, variant="", cached=False)
     cost = price_book(tenant_id).cost_of(call, at)
     return (cost.micros, cost.currency) if cost else (None, "")
-
-
-def described() -> Mapping[str, str]:
-    """What a page says about a judge's verdict."""
-    return {"title": "Judged by a model", "about": "score"}

@@ -27,6 +27,7 @@ from traces.models import Decision, Embedding
 from traces.selectors import DecisionFilter, filtered, matching_deployments
 
 SCANNED = 200_000
+SCANNED_FOR_PEERS = 2_000
 CANDIDATES = 300
 MOST_SHOWN = 50
 LEAST_LIKE = 0.25  # cosine under which two texts have nothing to do with each other
@@ -88,7 +89,7 @@ def answers_to_like(
         answered__isnull=False,
     )
     question = unpacked(own.asked)
-    ids = _closest(rows, _Wanted(question, None, either=False), most * 2)[0]
+    ids = _closest(rows, _Wanted(question, None, either=False), most * 2, scanned=SCANNED_FOR_PEERS)[0]
     near = []
     for row in Embedding.objects.filter(pk__in=ids):
         if row.asked is not None and row.answered is not None and float(unpacked(row.asked) @ question) >= least:
@@ -111,7 +112,9 @@ def _rows(wanted: DecisionFilter) -> QuerySet[Embedding]:
     return rows
 
 
-def _closest(rows: QuerySet[Embedding], wanted: _Wanted, size: int) -> tuple[list[uuid.UUID], bool]:
+def _closest(
+    rows: QuerySet[Embedding], wanted: _Wanted, size: int, *, scanned: int = SCANNED
+) -> tuple[list[uuid.UUID], bool]:
     """The first look: ids by differing signs, and whether the bound was reached."""
     parts, values = [], []
     for name, vector in (("asked_signs", wanted.asked), ("answered_signs", wanted.answered)):
@@ -122,7 +125,7 @@ def _closest(rows: QuerySet[Embedding], wanted: _Wanted, size: int) -> tuple[lis
         distance = f"LEAST({', '.join(parts)})"  # of what is not null
     else:
         distance = " + ".join(f"COALESCE({part}, 192)" for part in parts)  # a part that is missing is neither near nor far
-    newest = rows.order_by("-occurred_at", "-id").values("pk", "asked_signs", "answered_signs")[:SCANNED]
+    newest = rows.order_by("-occurred_at", "-id").values("pk", "asked_signs", "answered_signs")[:scanned]
     inner, params = newest.query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(
@@ -131,7 +134,7 @@ def _closest(rows: QuerySet[Embedding], wanted: _Wanted, size: int) -> tuple[lis
             [*params, *values, size],
         )
         found = cursor.fetchall()
-    return [row[0] for row in found], bool(found) and found[0][1] >= SCANNED
+    return [row[0] for row in found], bool(found) and found[0][1] >= scanned
 
 
 def _nearest(rows: QuerySet[Embedding], wanted: _Wanted, size: int) -> Nearest:

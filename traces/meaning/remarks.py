@@ -3,6 +3,8 @@
 import uuid
 from collections.abc import Iterable
 
+from django.db import connection
+
 from tenants import crypto
 from tenants.context import current_tenant_id
 from tenants.models import SubjectKey
@@ -14,13 +16,15 @@ MOST_CHARACTERS = 4_000
 def write_remark(pk: uuid.UUID, decision_id: uuid.UUID, text: str) -> bool:
     """Seal a remark as `pk`; False where the decision's content is gone, for then nobody may write of it again.
 
-    Inside `tenant_atomic`.
+    Inside `tenant_atomic`; the lock is the other half of what the eraser's trigger takes (migration 0007).
     """
+    tenant_id = current_tenant_id()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 0))", [f"meaning {tenant_id}"])
     payload = DecisionPayload.objects.filter(pk=decision_id).first()
     key = SubjectKey.objects.filter(pk=payload.subject_key_id).first() if payload else None
     if key is None:
         return False
-    tenant_id = current_tenant_id()
     opened = crypto.unwrap(crypto.tenant_key(tenant_id), bytes(key.wrapped))
     sealed = crypto.seal(opened, text.encode(), tenant_id.bytes + pk.bytes)
     Remark.objects.create(id=pk, decision_id=decision_id, subject_key_id=key.pk, sealed=sealed)

@@ -1,7 +1,7 @@
 """Traces, sessions and users as their pages show them. No writes."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from traces.conversation import Turn, turns
 from traces.costs.charts import money
-from traces.marks.views import milliseconds
+from traces.marks.durations import duration, milliseconds
 from traces.models import Decision, Span
 from traces.rows import span_hex
 from traces.sealing import Content
@@ -21,17 +21,6 @@ KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
 STATUSES = ("not said", "ok", "error")
 DEEPEST = 24  # levels that are still set further to the right
 LEAST_WIDTH = 0.4  # per cent: a short span is still seen
-
-
-def duration(length: timedelta) -> str:
-    """A length of time as people read it."""
-    seconds = length.total_seconds()
-    if seconds < 60:
-        return milliseconds(round(seconds * 1_000_000))
-    minutes, hours, days = seconds / 60, seconds / 3600, seconds / 86400
-    if minutes < 60:
-        return f"{int(minutes)} min {int(seconds % 60)} s"
-    return f"{int(hours)} h {int(minutes % 60)} min" if hours < 48 else f"{days:,.1f} days"
 
 
 def costs(found: Mapping[str, int]) -> str:

@@ -110,7 +110,7 @@ def get_span(actor: Actor, trace_id: uuid.UUID, key: str) -> Decision | Span:
         rows = Decision.objects.select_related("deployment", "model_version", "source")
         found = rows.filter(trace_id=trace_id, pk=identity).first()
     else:
-        found = Span.objects.filter(trace_id=trace_id, span_id=number).first()
+        found = Span.objects.filter(trace_id=trace_id, span_id=number or 0).first()
     if found is None:
         raise Http404("No such span.")
     return found
