@@ -6,9 +6,11 @@ by hand costs about a microsecond a row; the server's WITH CHECK still sees each
 
 import struct
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import psycopg
@@ -103,7 +105,7 @@ def pack(kind: ColumnType, values: Iterable[Any]) -> PackedArray:
     return PackedArray(_HEADER.pack(1, 1, kind.oid, len(items), 1) + b"".join(items), kind.array_oid)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: the statement is composed once
 class BulkInsert:
     """A prepared way to add rows to one tenant table; `columns` in the order of the rows' values."""
 
@@ -111,23 +113,28 @@ class BulkInsert:
     columns: Sequence[tuple[str, ColumnType]]
     skip_conflicts: bool = False
 
-    def statement(self) -> sql.Composed:
+    @cached_property
+    def statement(self) -> bytes:
         """The INSERT, with the tenant as its first parameter and one array a column after it."""
         names = [sql.Identifier("tenant_id"), *(sql.Identifier(name) for name, _ in self.columns)]
         arrays = [sql.SQL("%b::" + kind.name + "[]") for _, kind in self.columns]
-        return sql.SQL("INSERT INTO {} ({}) SELECT %b::uuid, row.* FROM unnest({}) AS row{}").format(
+        composed = sql.SQL("INSERT INTO {} ({}) SELECT %b::uuid, row.* FROM unnest({}) AS row{}").format(
             sql.Identifier(self.table),
             sql.SQL(", ").join(names),
             sql.SQL(", ").join(arrays),
             sql.SQL(" ON CONFLICT DO NOTHING" if self.skip_conflicts else ""),
         )
+        return composed.as_bytes(None)
 
     def insert(self, cursor: psycopg.Cursor[Any], tenant_id: uuid.UUID, rows: Sequence[Sequence[Any]]) -> int:
-        """Add `rows`; returns how many were added (fewer than given only with `skip_conflicts`)."""
+        """Add `rows`; returns how many were added (fewer than given only with `skip_conflicts`).
+
+        Inside `pipelined` the answer is still to come: read `cursor.rowcount` after the block.
+        """
         if not rows:
             return 0
         arrays = [pack(kind, values) for (_, kind), values in zip(self.columns, zip(*rows, strict=True), strict=True)]
-        cursor.execute(self.statement(), [tenant_id, *arrays])
+        cursor.execute(self.statement, [tenant_id, *arrays])
         return cursor.rowcount
 
 
@@ -138,3 +145,14 @@ def raw_cursor(using: str) -> psycopg.Cursor[Any]:
     cursor: psycopg.Cursor[Any] = psycopg.Cursor(wrapper.connection)
     cursor.adapters.register_dumper(PackedArray, PackedArrayDumper)
     return cursor
+
+
+@contextmanager
+def pipelined(using: str) -> Iterator[None]:
+    """Statements of the block go to the server one behind the other, without waiting for each answer.
+
+    Answers and errors (as Django's) come at the end of the block. Each statement needs a cursor of its own.
+    """
+    wrapper = connections[using]
+    with wrapper.wrap_database_errors, wrapper.connection.pipeline():
+        yield

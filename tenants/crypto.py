@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from tenants.context import tenant_atomic
 from tenants.models import TenantKey
 
 KEY_BYTES = 32
@@ -57,7 +58,8 @@ def _unwrapped_tenant_key(tenant_id: uuid.UUID, wrapped: bytes) -> bytes:
 
 @lru_cache(maxsize=4096)
 def _wrapped_tenant_key(tenant_id: uuid.UUID, using: str) -> bytes:
-    return bytes(TenantKey.objects.using(using).get().wrapped)
+    with tenant_atomic(tenant_id, using=using):
+        return bytes(TenantKey.objects.using(using).get().wrapped)
 
 
 def tenant_key(tenant_id: uuid.UUID, using: str = "default") -> bytes:

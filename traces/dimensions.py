@@ -112,8 +112,7 @@ def subject_keys(
     tenant_id: uuid.UUID, subjects: Iterable[str], now: datetime, using: str
 ) -> dict[str, tuple[uuid.UUID, bytes]]:
     """The data key of each subject as (row id, key); an empty name is the key of records about nobody."""
-    with tenant_atomic(tenant_id, using=using):
-        tenant_key = crypto.tenant_key(tenant_id, using)
+    tenant_key = crypto.tenant_key(tenant_id, using)
     digests = {subject: crypto.derive(tenant_key, "subject", subject.encode()) for subject in set(subjects)}
 
     def make(missing: list[bytes]) -> dict[bytes, tuple[uuid.UUID, bytes]]:

@@ -2,24 +2,25 @@
 
 import time
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import orjson
 from django.conf import settings
 
-from policies.timeline import ensure_policy_set, timeline_of
+from policies.timeline import Timeline, ensure_policy_set, timeline_of
 from tenants.access import require
 from tenants.actors import Actor
-from tenants.bulk import BulkInsert, raw_cursor
+from tenants.bulk import UUID, BulkInsert, pack, pipelined, raw_cursor
 from tenants.context import tenant_atomic
 from tenants.ids import unix_ms, uuid7, uuid7_ms
 from tenants.ledger.canonical import dumps
 from tenants.ledger.log import LogBusy
 from traces import rows
-from traces.costs.book import price_book
+from traces.costs.book import PriceBook, price_book
 from traces.dimensions import deployment_ids, model_version_ids, subject_keys
 from traces.models import Submission
 from traces.recording import Prepared, Recorded, key_id, prepare, record
@@ -164,7 +165,8 @@ class _Batch:
 def _record_batch(by: Actor, batch: _Batch, now: datetime | None) -> Answers:
     """Steps 2 to 4 of `record_decisions`. Stores nothing where there is a conflict, save of telemetry."""
     for _ in range(ATTEMPTS):
-        known = _known_answers(by.tenant_id, batch.keys, batch.whole)
+        seen = _look(by.tenant_id, batch)
+        known = _known_answers(seen.stored, batch.keys, batch.whole)
         if known.request is not None:
             return Answers(known.request, replayed=True)
         fresh, aliases, unlike = _first_of_each(batch.keys, known.items)
@@ -172,7 +174,7 @@ def _record_batch(by: Actor, batch: _Batch, now: datetime | None) -> Answers:
         if conflicts and batch.telemetry is None:
             raise Conflict(conflicts)
         try:
-            told = _record_fresh(by, batch, fresh, known, now or datetime.now(UTC))
+            told = _record_fresh(by, batch, fresh, known, seen, now or datetime.now(UTC))
         except _Contended:
             continue
         answers = known.items | dict(zip(fresh, told, strict=True))
@@ -201,23 +203,42 @@ def _request_key(source_id: uuid.UUID, text: str, prepared: Sequence[Prepared]) 
     return _Key(key_id("request", source_id.bytes, text.encode()), key_id("content", content).bytes * 2)
 
 
-def _known_answers(tenant_id: uuid.UUID, keys: Sequence[_Key | None], whole: _Key | None) -> _Known:
-    """Answers of earlier submissions, and which of them had other content."""
-    wanted = {key.id for key in (*keys, whole) if key}
-    if not wanted:
-        return _Known(None, {})
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """All that a batch reads before it is judged: (fingerprint, answer) by identity, the policies, the prices."""
+
+    stored: Mapping[uuid.UUID, tuple[bytes, bytes]]
+    timeline: Timeline
+    book: PriceBook
+
+
+def _look(tenant_id: uuid.UUID, batch: _Batch) -> _Seen:
+    """One short transaction: every round trip here is one that a single record waits for."""
+    wanted = [key.id for key in (*batch.keys, batch.whole) if key]
     with tenant_atomic(tenant_id, using=USING):
-        stored = {row.pk: row for row in Submission.objects.using(USING).filter(pk__in=wanted)}
+        stored: dict[uuid.UUID, tuple[bytes, bytes]] = {}
+        if wanted:
+            cursor = raw_cursor(USING)
+            query = "SELECT id, fingerprint, answer FROM traces_submission WHERE tenant_id = %b AND id = ANY(%b)"
+            cursor.execute(query, [tenant_id, pack(UUID, wanted)], binary=True)
+            stored = {row[0]: (row[1], row[2]) for row in cursor}
+        return _Seen(stored, timeline_of(tenant_id, using=USING), price_book(tenant_id, using=USING))
+
+
+def _known_answers(
+    stored: Mapping[uuid.UUID, tuple[bytes, bytes]], keys: Sequence[_Key | None], whole: _Key | None
+) -> _Known:
+    """Answers of earlier submissions, and which of them had other content."""
     if whole and (row := stored.get(whole.id)):
-        if bytes(row.fingerprint) != whole.fingerprint:
+        if row[0] != whole.fingerprint:
             raise Conflict({})
-        return _Known(orjson.loads(bytes(row.answer)), {})
+        return _Known(orjson.loads(row[1]), {})
     answers: dict[int, dict[str, Any]] = {}
     conflicts: dict[int, str] = {}
     for index, key in enumerate(keys):
         if key and (row := stored.get(key.id)):
-            answers[index] = orjson.loads(bytes(row.answer))
-            if bytes(row.fingerprint) != key.fingerprint:
+            answers[index] = orjson.loads(row[1])
+            if row[0] != key.fingerprint:
                 conflicts[index] = answers[index].get("id") or answers[index]["span"]
     return _Known(None, answers, conflicts)
 
@@ -244,15 +265,15 @@ def _first_of_each(
     return fresh, twins, unlike
 
 
-def _record_fresh(by: Actor, batch: _Batch, fresh: Sequence[int], known: _Known, now: datetime) -> list[dict[str, Any]]:
+def _record_fresh(
+    by: Actor, batch: _Batch, fresh: Sequence[int], known: _Known, seen: _Seen, now: datetime
+) -> list[dict[str, Any]]:
     """Record those of the batch that are new; returns what they are told, in their order."""
     if not fresh:
         return []
-    with tenant_atomic(by.tenant_id, using=USING):
-        timeline = timeline_of(by.tenant_id, using=USING)
-        book = price_book(by.tenant_id, using=USING)
     items = [index for index in fresh if index < len(batch.prepared)]
-    recorded = [record(batch.prepared[i], tenant_id=by.tenant_id, timeline=timeline, book=book, now=now) for i in items]
+    judged = partial(record, tenant_id=by.tenant_id, timeline=seen.timeline, book=seen.book, now=now)
+    recorded = [judged(batch.prepared[i]) for i in items]
     beside = batch.telemetry or NO_TELEMETRY
     spans = [(uuid7(unix_ms(now)), *beside.spans[index - len(batch.prepared)].values) for index in fresh[len(items) :]]
     answers = [one.answer() for one in recorded] + [{"span": str(row[0])} for row in spans]
@@ -308,24 +329,30 @@ def _store(
     """Everything of a batch in one transaction, in one order of tables, so that batches cannot deadlock."""
     keys = subject_keys(by.tenant_id, {one.prepared.subject for one in recorded}, now, USING)
     payload_rows = rows.payload_rows(recorded, by.tenant_id, keys)
+    is_decisions = projection.table is rows.DECISIONS
+    uncounted, unseen = (recorded, projection.rows) if is_decisions else ([], [])
+    tables: list[tuple[BulkInsert, Sequence[Sequence[Any]]]] = [
+        (projection.table, projection.rows),
+        (rows.PAYLOADS, payload_rows),
+        (rows.RULE_HITS, projection.hits),
+        (rows.SPANS, spans),
+        (rows.UNCOUNTED, [(one.id, False) for one in uncounted]),
+        (rows.UNSEEN, [rows.unseen_row(row) for row in unseen]),
+        (rows.UNEMBEDDED, [(one.id, rows.EMBED) for one in uncounted]),
+        (rows.UNINDEXED, [(one.id,) for one in recorded]),
+        (rows.QUEUE, [(one.id, one.leaf) for one in recorded]),
+    ]
     with tenant_atomic(by.tenant_id, using=USING):
-        cursor = raw_cursor(USING)
-        claimed = rows.SUBMISSIONS.insert(cursor, by.tenant_id, sorted(claims))
-        if claimed != len(claims):
-            raise _Contended
         for in_force in {one.judgement.in_force.sha256: one.judgement.in_force for one in recorded}.values():
             ensure_policy_set(by.tenant_id, in_force, using=USING)
-        projection.table.insert(cursor, by.tenant_id, projection.rows)
-        rows.PAYLOADS.insert(cursor, by.tenant_id, payload_rows)
-        rows.RULE_HITS.insert(cursor, by.tenant_id, projection.hits)
-        rows.SPANS.insert(cursor, by.tenant_id, spans)
-        uncounted = recorded if projection.table is rows.DECISIONS else []
-        rows.UNCOUNTED.insert(cursor, by.tenant_id, [(one.id, False) for one in uncounted])
-        unseen = projection.rows if projection.table is rows.DECISIONS else []
-        rows.UNSEEN.insert(cursor, by.tenant_id, [rows.unseen_row(row) for row in unseen])
-        rows.UNEMBEDDED.insert(cursor, by.tenant_id, [(one.id, rows.EMBED) for one in uncounted])
-        rows.UNINDEXED.insert(cursor, by.tenant_id, [(one.id,) for one in recorded])
-        rows.QUEUE.insert(cursor, by.tenant_id, [(one.id, one.leaf) for one in recorded])
+        claim = raw_cursor(USING)
+        with pipelined(USING):
+            rows.SUBMISSIONS.insert(claim, by.tenant_id, sorted(claims))
+            for table, values in tables:
+                if values:
+                    table.insert(raw_cursor(USING), by.tenant_id, values)
+        if claims and claim.rowcount != len(claims):
+            raise _Contended
 
 
 _backlog: dict[uuid.UUID, tuple[float, int]] = {}
