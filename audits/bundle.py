@@ -8,7 +8,7 @@ import tempfile
 import uuid
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
-from typing import IO
+from typing import IO, Any
 
 from audits.bundle_writer import ERASED, TOOLS, BundleWriter, record_document
 from audits.content import case_content, file_document
@@ -58,11 +58,15 @@ def export_bundle(*, by: Actor, case: Case) -> IO[bytes]:
             origin = checkpoint.note.partition("\n")[0]
             head = {"size": checkpoint.size, "root": b64encode(bytes(checkpoint.root)).decode()}
             writer.finish({"scope": "case", "origin": origin, "case": str(case.pk), "checkpoint": head})
-        record(
-            case, by, Tag.BUNDLE_EXPORTED, {"files": len(writer.files), "missing": len(writer.missing)}, action="bundle"
-        )
+        record(case, by, Tag.BUNDLE_EXPORTED, _exported(case, writer), action="bundle")
     file.seek(0)
     return file
+
+
+def _exported(case: Case, writer: BundleWriter) -> dict[str, Any]:
+    """What went out: the numbers of the files of evidence are part of their custody."""
+    numbers = list(case.files.order_by("number").values_list("number", flat=True))
+    return {"files": len(writer.files), "missing": len(writer.missing), "evidence": numbers}
 
 
 def _add_case(writer: BundleWriter, case: Case) -> None:

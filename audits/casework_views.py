@@ -104,8 +104,13 @@ def _procedures(request: CaseRequest, case: Case, extra: Extra) -> Extra:
 
 def _timeline(request: CaseRequest, case: Case, extra: Extra) -> Extra:
     context = timeline_tab(request.actor, case, _before(request))
-    form = CommentForm() if context["may_comment"] else None
-    return context | {"comment_form": form, "comment_url": page_url(request.seat.slug, "case-comment", case)}
+    slug, running = request.seat.slug, set(case.clocks.values_list("kind", flat=True))
+    return context | {
+        "comment_form": CommentForm() if context["may_comment"] else None,
+        "comment_url": page_url(slug, "case-comment", case),
+        "clock_kinds": [(value, label) for value, label in ClockKind.choices if value not in running],
+        "clock_url": page_url(slug, "case-clock", case) if context["may_start"] else None,
+    }
 
 
 def _access(request: CaseRequest, case: Case, extra: Extra) -> Extra:

@@ -7,8 +7,10 @@ from typing import Any
 import orjson
 from django.urls import reverse
 
+from audits.deadlines import ClockKind, deadline
 from audits.models import (
     Case,
+    CaseClock,
     CaseEvent,
     CaseItem,
     Conclusion,
@@ -91,6 +93,21 @@ ACTIONS = {
     "answer": "answered",
     "clear": "cleared",
 }
+TITLES: Mapping[str, str] = {
+    Tag.CASE_COMMENTED: "Comment",
+    Tag.CASE_READ: "Read by a guest",
+    Tag.CASE_ACCESS_GRANTED: "Access given",
+    Tag.CASE_ACCESS_REVOKED: "Access ended",
+    Tag.CASE_CLOCK_STARTED: "Clock started",
+    Tag.CASE_CLOCK_EXTENDED: "Clock extended",
+    Tag.CASE_CLOCK_MET: "Clock met",
+    Tag.CASE_SAMPLE_DRAWN: "Sample drawn",
+    Tag.CASE_SIGNED: "Signature",
+    Tag.PROCEDURE_WRITTEN: "Procedure written",
+    Tag.TEST_PERFORMED: "Test performed",
+    Tag.REPORT_BUILT: "Report built",
+    Tag.BUNDLE_EXPORTED: "Bundle exported",
+}
 TONES = {"signature": "seal", "report": "seal", "freeze": "seal", "fail": "breach", "finding": "caution"}
 
 
@@ -119,13 +136,21 @@ def case_head(slug: str, case: Case) -> dict[str, Any]:
 
 def case_row(slug: str, case: Case, today: date) -> dict[str, Any]:
     """A line of the list; `case` comes from `selectors.case_page`."""
+    now = datetime.now(UTC)
     is_over = case.is_sealed or case.state == State.CANCELLED
+    is_late = bool(case.due and (case.due_by(now) or today) < today and not is_over)
     return case_head(slug, case) | {
         "done": case.n_concluded,  # type: ignore[attr-defined]
         "total": case.n_items,  # type: ignore[attr-defined]
         "findings": case.n_findings,  # type: ignore[attr-defined]
-        "is_overdue": bool(case.due and (case.due_by(datetime.now(UTC)) or today) < today and not is_over),
+        "is_overdue": is_late or any(is_clock_overdue(clock, now) for clock in case.clocks.all()),
     }
+
+
+def is_clock_overdue(clock: CaseClock, now: datetime) -> bool:
+    """Whether a statutory deadline is past and nothing was sent."""
+    kind, is_extended = ClockKind(clock.kind), bool(clock.extension)
+    return deadline(kind, clock.started_at, now, is_extended=is_extended, met_at=clock.met_at).is_overdue
 
 
 def steps(case: Case, events: Sequence[CaseEvent]) -> list[dict[str, Any]]:
@@ -304,12 +329,13 @@ def _event_title(event: CaseEvent) -> str:
     if about is not None:
         done = ACTIONS.get(event.action, event.action.replace("_", " "))
         return f"{about.reference} {done}"
+    if event.action == Action.REOPEN:
+        return f"Reopened as revision {event.revision}"
     if event.to_state in State.values:
         return State(event.to_state).label
-    if event.tag == Tag.CASE_COMMENTED:
-        return "Comment"
-    noun = event.tag.partition(".")[0].replace("_", " ").capitalize()
-    return f"{noun}: {event.action}" if event.action else noun
+    if event.tag == Tag.CASE_ITEM_REVIEWED and event.action in Conclusion.values:
+        return f"Item concluded: {Conclusion(event.action).label.lower()}"
+    return TITLES.get(event.tag, event.tag.partition(".")[0].replace("_", " ").capitalize())
 
 
 def _set_values(event: CaseEvent) -> list[str]:

@@ -141,7 +141,7 @@ class CasePage:
 
 def case_page(actor: Actor, wanted: CaseFilter, before: int = 0, size: int = PAGE_SIZE) -> CasePage:
     """One page, by number downwards, each case with counts: `n_items`, `n_concluded`, `n_findings`."""
-    rows = visible_cases(actor).select_related("lead", "reviewer").order_by("-number")
+    rows = visible_cases(actor).select_related("lead", "reviewer").prefetch_related("clocks").order_by("-number")
     if wanted.state:
         rows = rows.filter(state=wanted.state)
     if wanted.mine:

@@ -72,6 +72,7 @@ def clock_entry(slug: str, case: Case, clock: CaseClock, actor: Actor, now: date
         "label": kind.label,
         "kind": kind.value,
         "law": RULES[kind].law,
+        "is_incident": not RULES[kind].months,
         "started_at": clock.started_at,
         "due_at": stands.due,
         "state": stands.state,
@@ -321,6 +322,7 @@ def timeline_tab(actor: Actor, case: Case, before: str) -> dict[str, Any]:
         "older_url": f"?before={shown[-1].pk}" if len(found) > TIMELINE_PAGE else "",
         "shown": len(shown),
         "may_comment": any(actor.may(name) for name in COMMENTING),
+        "may_start": not case.is_still and bool(roles_in(case, actor) & {CaseRole.LEAD, CaseRole.PREPARER}),
     }
 
 

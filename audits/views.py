@@ -254,6 +254,7 @@ def sign(request: CaseRequest, pk: uuid.UUID) -> HttpResponse:
 def report(request: CaseRequest, pk: uuid.UUID) -> HttpResponse:
     """The report (PDF); 202 while a worker builds it."""
     case = get_case(request.actor, pk)
+    note_read(request.actor, case, "report")
     try:
         response = report_response(request.actor, case)
     except NotAllowed as error:

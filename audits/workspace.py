@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from audits.access import may_in_case, roles_in
+from audits.access import is_guest, may_in_case, roles_in
 from audits.lifecycles import NoteState
 from audits.models import Case, CaseItem, Report, Signature
 from audits.notes import notes_in
@@ -26,7 +26,6 @@ from audits.presentation import (
 from audits.reading import reader_in
 from audits.revisions import signed_revisions
 from audits.selectors import (
-    EVENTS_SHOWN,
     TABS,
     Progress,
     evaluation_of,
@@ -45,6 +44,8 @@ from traces.models import Decision
 from traces.sealing import Content
 from traces.selectors import open_payloads
 
+ACTIVITY = 8
+HIDDEN = "Content not shown"
 TAB_LABELS = {"": "All", "todo": "To do", "failed": "Failed"}
 
 
@@ -55,41 +56,36 @@ def workspace(actor: Actor, slug: str, case: Case, query: Mapping[str, str]) -> 
     progress = progress_of(case)
     population, sample, events = population_of(case), sample_of(case), timeline_of(case)
     signatures = list(Signature.objects.filter(case=case, revision=case.revision).order_by("id"))
+    blockers = _blockers(case, actions, progress)
     is_workable = case.is_workable and CaseRole.PREPARER in roles
-    return (
-        frame(actor, slug, case, "items", now_utc())
-        | {
-            "revisions": signed_revisions(slug, case),
-            "steps": steps(case, events),
-            "actions": buttons(slug, case, _ready(actions, case, progress)),
-            "links": _links(slug, case, actions),
-            "blockers": _blockers(case, actions, progress),
-            "finding_url": page_url(slug, "case-finding", case) if is_workable else None,
-            "sign_url": _sign_url(actor, slug, case, actions, signatures),
-            "scope": scope_pairs(scope_of(case).as_dict()),
-            "population": population_panel(population, sample),
-            "progress": progress_panel(progress, evaluation_of(sample, progress)),
-            "findings": [finding_entry(finding) for finding in case.findings.order_by("number")],
-            "signatures": [signature_entry(signature) for signature in signatures],
-            "report": report_panel(
-                slug, case, Report.objects.filter(case=case, revision=case.revision).order_by("id").last()
-            ),
-            "report_url": page_url(slug, "case-report", case) if population else None,
-            "bundle_url": page_url(slug, "case-bundle", case) if progress.total else None,
-            "events": [event_entry(event) for event in events[:EVENTS_SHOWN]],
-        }
-        | _items(actor, slug, case, query, progress, is_workable=is_workable)
-    )
+    shown = {
+        "revisions": signed_revisions(slug, case),
+        "steps": steps(case, events),
+        "actions": buttons(slug, case, _ready(actions, blockers)),
+        "links": _links(slug, case, actions),
+        "blockers": blockers,
+        "finding_url": page_url(slug, "case-finding", case) if is_workable else None,
+        "sign_url": _sign_url(actor, slug, case, actions, signatures),
+        "scope": scope_pairs(scope_of(case).as_dict()),
+        "population": population_panel(population, sample),
+        "progress": progress_panel(progress, evaluation_of(sample, progress)),
+        "findings": [finding_entry(finding) for finding in case.findings.order_by("number")],
+        "signatures": [signature_entry(signature) for signature in signatures],
+        "report": report_panel(
+            slug, case, Report.objects.filter(case=case, revision=case.revision).order_by("id").last()
+        ),
+        "report_url": page_url(slug, "case-report", case) if population else None,
+        "bundle_url": page_url(slug, "case-bundle", case) if progress.total else None,
+        "events": [event_entry(event) for event in events[:ACTIVITY]],
+        "timeline_url": page_url(slug, "case-timeline", case),
+    }
+    items = _items(actor, slug, case, query, progress, is_workable=is_workable)
+    return frame(actor, slug, case, "items", now_utc()) | shown | items
 
 
-def _ready(actions: Sequence[Action], case: Case, progress: Progress) -> list[Action]:
-    """Submitting and accepting are offered once nothing is open."""
-    blocked = set()
-    if Action.SUBMIT in actions and (progress.total != progress.concluded or unexplained(case) or unready(case)):
-        blocked.add(Action.SUBMIT)
-    if Action.ACCEPT in actions and notes_in(case, NoteState.OPEN, NoteState.ANSWERED):
-        blocked.add(Action.ACCEPT)
-    return [action for action in actions if action not in blocked]
+def _ready(actions: Sequence[Action], blockers: Sequence[str]) -> list[Action]:
+    """Handing the work on, or accepting it, is offered once nothing is open."""
+    return [action for action in actions if not (blockers and action in {Action.SUBMIT, Action.ACCEPT})]
 
 
 def unexplained(case: Case) -> list[int]:
@@ -141,10 +137,14 @@ def _items(
     tab = tab if tab in TABS else ""
     found = item_page(case, tab, _ordinal(query, "after"), _ordinal(query, "before"))
     contents = contents_of(actor, case, [item.decision for item in found.items])
+    may_read = reader_in(case, actor).may("decision.read_payload")
+    hidden = {} if may_read else {"asked": HIDDEN}
+    if is_guest(actor):
+        hidden["url"] = ""  # a guest has no door to records outside the case
     counts = {"": progress.total, "todo": progress.total - progress.concluded, "failed": progress.deviations}
     return {
         "items": [
-            item_row(slug, case, item, item.decision, contents.get(item.decision_id), is_workable=is_workable)
+            item_row(slug, case, item, item.decision, contents.get(item.decision_id), is_workable=is_workable) | hidden
             for item in found.items
         ],
         "item_tabs": [

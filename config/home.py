@@ -18,6 +18,7 @@ from tenants.ledger import reader
 from tenants.models import SourceSystem
 from tenants.presentation import ledger_context
 from tenants.requests import TenantRequest
+from traces.meaning.embedding import backlog
 from traces.models import SequenceGap, SequenceWatermark
 from traces.presentation import rows
 from traces.selectors import DecisionFilter, page
@@ -82,7 +83,7 @@ def ledger_health(request: TenantRequest) -> HttpResponse:
     context = ledger_context(
         request.seat.slug, reader.health(request.actor.tenant_id), int(before[:18]) if before.isdecimal() else 0
     )
-    return render(request, "tenants/ledger_health.html", context | {"sources": source_entries()})
+    return render(request, "tenants/ledger_health.html", context | {"sources": source_entries(), "n_unread": backlog()})
 
 
 def source_entries() -> list[dict[str, Any]]:

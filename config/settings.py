@@ -63,6 +63,8 @@ AFFIDAVIT_JUDGE_TENANTS = env_list("AFFIDAVIT_JUDGE_TENANTS")  # slugs of those 
 AFFIDAVIT_JUDGE_SHARE = env_str("AFFIDAVIT_JUDGE_SHARE", "0.05")  # of their decisions, 0 to 1
 AFFIDAVIT_JUDGE_TIMEOUT = env_int("AFFIDAVIT_JUDGE_TIMEOUT", 30)  # seconds a call
 AFFIDAVIT_WITNESS_VKEY = env_str("AFFIDAVIT_WITNESS_VKEY")
+AFFIDAVIT_METRICS_TOKEN = env_secret("AFFIDAVIT_METRICS_TOKEN")  # who may read /metrics; none: this machine alone
+AFFIDAVIT_METRICS_TENANTS = env_bool("AFFIDAVIT_METRICS_TENANTS")  # /metrics names tenants by their short names
 
 # --- Django ---------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -187,7 +189,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {
         "json": {"()": "config.logs.JsonFormatter"},
-        "plain": {"format": "%(levelname)s %(name)s: %(message)s"},
+        "plain": {"()": "config.logs.PlainFormatter", "format": "%(levelname)s %(name)s: %(message)s"},
     },
     "handlers": {
         "console": {
@@ -196,7 +198,8 @@ LOGGING = {
         }
     },
     "root": {"handlers": ["console"], "level": env_str("AFFIDAVIT_LOG_LEVEL", "INFO")},
-    "loggers": {"django.server": {"level": "WARNING"}, "granian.access": {"level": "WARNING"}},
+    # What Celery says of each task that it took and did would drown what matters.
+    "loggers": {name: {"level": "WARNING"} for name in ("django.server", "granian.access", "celery", "kombu")},
 }
 UNFOLD = {
     "SITE_TITLE": "Affidavit",

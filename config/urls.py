@@ -12,6 +12,7 @@ import tenants.urls
 import traces.otlp.urls
 import traces.urls
 from config import health, home
+from config.metrics import metrics
 
 page_patterns = [
     path("", home.home, name="tenant-home"),
@@ -42,5 +43,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
     path("livez", health.livez, name="livez"),
     path("readyz", health.readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
     *tenants.urls.urlpatterns,
 ]

@@ -78,7 +78,7 @@ def _decide(
         _refuse_approver(by, review, Step.APPROVE if is_approved else Step.REJECT)
         content = _confirmed(by, review, token)
         statement = dumps(content | {"meaning": MEANING[is_approved], "approver": str(by.user_id)})
-        _keep(by, review, statement, content["nonce"], comment, is_approved=is_approved)
+        _keep(by.user_id, review, statement, content["nonce"], comment, is_approved=is_approved)
         if not is_approved:
             review.stage = Stage.REJECTED
         elif _given(review) >= review.quorum["needed"]:
@@ -151,13 +151,15 @@ def _confirmed(by: Actor, review: PolicyReview, token: str) -> dict[str, Any]:
     return content
 
 
-def _keep(by: Actor, review: PolicyReview, statement: bytes, nonce: str, comment: str, *, is_approved: bool) -> None:
+def _keep(
+    person: uuid.UUID, review: PolicyReview, statement: bytes, nonce: str, comment: str, *, is_approved: bool
+) -> None:
     try:
         with transaction.atomic():
             PolicyApproval.objects.create(
                 review=review,
                 round=review.round,
-                approver_id=by.user_id,
+                approver_id=person,
                 is_approved=is_approved,
                 statement=statement,
                 nonce=uuid.UUID(nonce).hex,

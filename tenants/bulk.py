@@ -6,8 +6,7 @@ by hand costs about a microsecond a row; the server's WITH CHECK still sees each
 
 import struct
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -127,15 +126,35 @@ class BulkInsert:
         return composed.as_bytes(None)
 
     def insert(self, cursor: psycopg.Cursor[Any], tenant_id: uuid.UUID, rows: Sequence[Sequence[Any]]) -> int:
-        """Add `rows`; returns how many were added (fewer than given only with `skip_conflicts`).
-
-        Inside `pipelined` the answer is still to come: read `cursor.rowcount` after the block.
-        """
+        """Add `rows`; returns how many were added (fewer than given only with `skip_conflicts`)."""
         if not rows:
             return 0
-        arrays = [pack(kind, values) for (_, kind), values in zip(self.columns, zip(*rows, strict=True), strict=True)]
-        cursor.execute(self.statement, [tenant_id, *arrays])
+        cursor.execute(self.statement, self.parameters(tenant_id, rows))
         return cursor.rowcount
+
+    def parameters(self, tenant_id: uuid.UUID, rows: Sequence[Sequence[Any]]) -> list[Any]:
+        """The tenant and one packed array a column; `rows` is not empty."""
+        columns = zip(self.columns, zip(*rows, strict=True), strict=True)
+        return [tenant_id, *(pack(kind, values) for (_, kind), values in columns)]
+
+
+def insert_together(using: str, tenant_id: uuid.UUID, inserts: Sequence[tuple[BulkInsert, Sequence[Any]]]) -> int:
+    """Add rows to several tables in one statement, that is one round trip; returns how many the first table took.
+
+    Tables without rows are left out. For a single record the round trips, not the rows, are the price. Database
+    errors are Django's.
+    """
+    given = [(table, rows) for table, rows in inserts if rows]
+    first, *others = (table.statement for table, _ in given)
+    parts = [b"WITH t0 AS (", first, b" RETURNING 1)"]
+    for number, statement in enumerate(others, start=1):
+        parts += (b", t%d AS (" % number, statement, b")")
+    query = b"".join([*parts, b" SELECT count(*) FROM t0"])
+    values = [value for table, rows in given for value in table.parameters(tenant_id, rows)]
+    with connections[using].wrap_database_errors, raw_cursor(using) as cursor:
+        cursor.execute(query, values)
+        row = cursor.fetchone()
+    return int(row[0]) if row else 0
 
 
 def raw_cursor(using: str) -> psycopg.Cursor[Any]:
@@ -145,14 +164,3 @@ def raw_cursor(using: str) -> psycopg.Cursor[Any]:
     cursor: psycopg.Cursor[Any] = psycopg.Cursor(wrapper.connection)
     cursor.adapters.register_dumper(PackedArray, PackedArrayDumper)
     return cursor
-
-
-@contextmanager
-def pipelined(using: str) -> Iterator[None]:
-    """Statements of the block go to the server one behind the other, without waiting for each answer.
-
-    Answers and errors (as Django's) come at the end of the block. Each statement needs a cursor of its own.
-    """
-    wrapper = connections[using]
-    with wrapper.wrap_database_errors, wrapper.connection.pipeline():
-        yield

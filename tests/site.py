@@ -64,7 +64,7 @@ class RunningSite:
 
 @contextmanager
 def running_site(
-    folder: Path, names: Sequence[str] = ("signer", "sequencer", "worker", "web"), *, needs_pages: bool = True
+    folder: Path, names: Sequence[str] = ("signer", "sequencer", "beat", "worker", "web"), *, needs_pages: bool = True
 ) -> Iterator[RunningSite]:
     """The site with these processes until the block ends; what it keeps lies in `folder`.
 

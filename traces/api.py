@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 
 from tenants.context import tenant_atomic
 from tenants.permissions import actor_of
+from traces.contents import record_search
 from traces.ingest import post_decisions
 from traces.meaning.listing import nearest_for, shown_items
 from traces.representation import detail, summary
@@ -76,6 +77,8 @@ class DecisionList(APIView):
                     items = shown_items(nearest.found[:size], actor, "search by meaning")
                     return Response({"items": items, "newer": None, "older": None, "matched_by": "meaning"})
                 items = [summary(decision) for decision in found.decisions]
+                if found.by_words:
+                    record_search(found.decisions, by=actor)
         except FilterError as error:
             raise ParseError(str(error)) from None
         return Response({"items": items, "newer": found.newer or None, "older": found.older or None})

@@ -32,6 +32,12 @@ def open_payloads(decisions: Iterable[Decision], *, by: Actor, purpose: str) -> 
     return contents
 
 
+def record_search(decisions: Iterable[Decision], *, by: Actor) -> None:
+    """Record that decisions were found by their words, where their content itself is not shown."""
+    if found := [str(decision.pk) for decision in decisions]:
+        append(Tag.PAYLOAD_READ, by=by, body={"decisions": found, "purpose": "search"})
+
+
 def read_contents(ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Content]:
     """The contents without a record of the reading: for the product's own work (drift, backtests, search)."""
     tenant_id = current_tenant_id()

@@ -83,7 +83,7 @@ def parameters(decision: Decision, members: Mapping[str, Any]) -> list[dict[str,
         ),
     ]
     given = (members.get("model") or {}).get("parameters") or {}
-    return _pairs([*known, *((name, value) for name, value in given.items())])
+    return _pairs([*known, *((name, str(value)) for name, value in given.items())])
 
 
 def usage(decision: Decision) -> list[dict[str, Any]]:

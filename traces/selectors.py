@@ -140,6 +140,7 @@ class Matching:
 
     condition: Q
     is_partial: bool = False
+    by_words: bool = False
 
 
 def matching(wanted: DecisionFilter, *, limit: int | None) -> Matching:
@@ -154,9 +155,9 @@ def matching(wanted: DecisionFilter, *, limit: int | None) -> Matching:
     if not sought.words:
         return Matching(identified)
     if not sought.phrases:
-        return Matching(with_words(sought))
+        return Matching(with_words(sought), by_words=True)
     found: Found = with_phrases(_narrowed(replace(wanted, q="")), sought, limit)
-    return Matching(Q(pk__in=found.ids), found.is_partial)
+    return Matching(Q(pk__in=found.ids), found.is_partial, by_words=True)
 
 
 def _conditions(wanted: DecisionFilter) -> Q:
@@ -210,6 +211,7 @@ class Page:
     newer: str
     older: str
     is_partial: bool = False  # of a phrase not every candidate was looked at
+    by_words: bool = False  # found by what was said: to see the page is to read a little of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +254,7 @@ def page(wanted: DecisionFilter, cursor: str = "", size: int = PAGE_SIZE) -> Pag
         Cursor(first.occurred_at, first.pk, newer=True).encode() if has_newer else "",
         Cursor(last.occurred_at, last.pk).encode() if has_older else "",
         said.is_partial,
+        said.by_words,
     )
 
 

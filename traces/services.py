@@ -14,7 +14,7 @@ from django.conf import settings
 from policies.timeline import Timeline, ensure_policy_set, timeline_of
 from tenants.access import require
 from tenants.actors import Actor
-from tenants.bulk import UUID, BulkInsert, pack, pipelined, raw_cursor
+from tenants.bulk import UUID, BulkInsert, insert_together, pack, raw_cursor
 from tenants.context import tenant_atomic
 from tenants.ids import unix_ms, uuid7, uuid7_ms
 from tenants.ledger.canonical import dumps
@@ -331,7 +331,8 @@ def _store(
     payload_rows = rows.payload_rows(recorded, by.tenant_id, keys)
     is_decisions = projection.table is rows.DECISIONS
     uncounted, unseen = (recorded, projection.rows) if is_decisions else ([], [])
-    tables: list[tuple[BulkInsert, Sequence[Sequence[Any]]]] = [
+    tables: list[tuple[BulkInsert, Sequence[Any]]] = [
+        (rows.SUBMISSIONS, sorted(claims)),
         (projection.table, projection.rows),
         (rows.PAYLOADS, payload_rows),
         (rows.RULE_HITS, projection.hits),
@@ -345,13 +346,8 @@ def _store(
     with tenant_atomic(by.tenant_id, using=USING):
         for in_force in {one.judgement.in_force.sha256: one.judgement.in_force for one in recorded}.values():
             ensure_policy_set(by.tenant_id, in_force, using=USING)
-        claim = raw_cursor(USING)
-        with pipelined(USING):
-            rows.SUBMISSIONS.insert(claim, by.tenant_id, sorted(claims))
-            for table, values in tables:
-                if values:
-                    table.insert(raw_cursor(USING), by.tenant_id, values)
-        if claims and claim.rowcount != len(claims):
+        taken = insert_together(USING, by.tenant_id, tables)
+        if claims and taken != len(claims):
             raise _Contended
 
 

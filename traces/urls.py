@@ -5,8 +5,8 @@ from django.urls import URLPattern, path
 from traces import api, evaluations, views
 from traces.costs import urls as costs
 from traces.drift import urls as drift
-from traces.meaning import urls as meaning
 from traces.marks import urls as marks
+from traces.meaning import urls as meaning
 from traces.search import urls as search
 from traces.trees import urls as trees
 

@@ -21,7 +21,16 @@ from traces.meaning.views import near_rows
 from traces.models import Decision
 from traces.rows import span_hex
 from traces.search.views import list_extras
-from traces.selectors import DecisionFilter, FilterError, Page, get_decision, members_of, open_payload, page, read_contents
+from traces.selectors import (
+    DecisionFilter,
+    FilterError,
+    Page,
+    get_decision,
+    members_of,
+    open_payload,
+    page,
+    read_contents,
+)
 from traces.trees.links import links_to
 from traces.verification import verify
 
@@ -126,6 +135,7 @@ def decision_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         "proof": _proof(slug, decision),
         "canonical": presentation.canonical_text(decision.pk, content) if content else "",
         "open_case_url": case_url(slug, {"q": str(decision.pk)}) if actor.may("case.create") else None,
+        **panels(decision, actor, slug),
     }
     return render(request, "traces/decision_detail.html", context)
 

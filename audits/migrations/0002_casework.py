@@ -100,23 +100,23 @@ END $$
 
 
 def guards():
-    """(forwards, backwards) of every guard."""
+    """(forwards, backwards) of every guard. After the row, so that row-level security has spoken first."""
     yield REFUSE_JUMP, "DROP FUNCTION affidavit_refuse_jump()"
     yield REFUSE_CASE, "DROP FUNCTION affidavit_refuse_case_step()"
     yield REFUSE_SIGNED, "DROP FUNCTION affidavit_refuse_signed_item()"
     for table, (first, pairs) in LIVES.items():
         yield (
-            f"CREATE TRIGGER refuse_jump BEFORE INSERT OR UPDATE OF state ON {table}"
+            f"CREATE TRIGGER refuse_jump AFTER INSERT OR UPDATE OF state ON {table}"
             f" FOR EACH ROW EXECUTE FUNCTION affidavit_refuse_jump('{first}', '{pairs}')",
             f"DROP TRIGGER refuse_jump ON {table}",
         )
     yield (
-        "CREATE TRIGGER refuse_step BEFORE UPDATE OF state ON audits_case FOR EACH ROW"
+        "CREATE TRIGGER refuse_step AFTER UPDATE OF state ON audits_case FOR EACH ROW"
         " WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION affidavit_refuse_case_step()",
         "DROP TRIGGER refuse_step ON audits_case",
     )
     yield (
-        "CREATE TRIGGER refuse_signed BEFORE UPDATE ON audits_caseitem"
+        "CREATE TRIGGER refuse_signed AFTER UPDATE ON audits_caseitem"
         " FOR EACH ROW EXECUTE FUNCTION affidavit_refuse_signed_item()",
         "DROP TRIGGER refuse_signed ON audits_caseitem",
     )
@@ -134,387 +134,622 @@ def references(table, **targets):
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('audits', '0001_initial'),
-        ('tenants', '0001_initial'),
+        ("audits", "0001_initial"),
+        ("tenants", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='CaseClock',
+            name="CaseClock",
             fields=[
-                ('id', models.UUIDField(default=tenants.ids.uuid7_now, editable=False, primary_key=True, serialize=False)),
-                ('kind', models.CharField(choices=[('serious_incident', 'Serious incident: report'), ('widespread', 'Widespread infringement or critical infrastructure: report'), ('death', 'Death of a person: report'), ('explanation', 'Explanation: answer the person'), ('contest', 'Contested decision: answer the person')], max_length=20)),
-                ('started_at', models.DateTimeField()),
-                ('extension', models.TextField(blank=True)),
-                ('met_at', models.DateTimeField(null=True)),
-                ('met_how', models.TextField(blank=True)),
+                (
+                    "id",
+                    models.UUIDField(default=tenants.ids.uuid7_now, editable=False, primary_key=True, serialize=False),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("serious_incident", "Serious incident: report"),
+                            ("widespread", "Widespread infringement or critical infrastructure: report"),
+                            ("death", "Death of a person: report"),
+                            ("explanation", "Explanation: answer the person"),
+                            ("contest", "Contested decision: answer the person"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("started_at", models.DateTimeField()),
+                ("extension", models.TextField(blank=True)),
+                ("met_at", models.DateTimeField(null=True)),
+                ("met_how", models.TextField(blank=True)),
             ],
             options={
-                'abstract': False,
-                'base_manager_name': 'objects',
-                'default_manager_name': 'objects',
+                "abstract": False,
+                "base_manager_name": "objects",
+                "default_manager_name": "objects",
             },
         ),
         migrations.CreateModel(
-            name='EvidenceContent',
+            name="EvidenceContent",
             fields=[
-                ('id', models.UUIDField(default=tenants.ids.uuid7_now, editable=False, primary_key=True, serialize=False)),
-                ('sealed', models.BinaryField()),
+                (
+                    "id",
+                    models.UUIDField(default=tenants.ids.uuid7_now, editable=False, primary_key=True, serialize=False),
+                ),
+                ("sealed", models.BinaryField()),
             ],
             options={
-                'abstract': False,
-                'base_manager_name': 'objects',
-                'default_manager_name': 'objects',
+                "abstract": False,
+                "base_manager_name": "objects",
+                "default_manager_name": "objects",
             },
         ),
         migrations.CreateModel(
-            name='EvidenceFile',
+            name="EvidenceFile",
             fields=[
-                ('id', models.UUIDField(default=tenants.ids.uuid7_now, editable=False, primary_key=True, serialize=False)),
-                ('number', models.IntegerField()),
-                ('name', models.CharField(max_length=150)),
-                ('media_type', models.CharField(max_length=100)),
-                ('bytes', models.BigIntegerField()),
-                ('sha256', models.BinaryField(max_length=32)),
-                ('source', models.CharField(blank=True, max_length=300)),
-                ('expires', models.DateField(blank=True, null=True)),
-                ('revision', models.IntegerField()),
-                ('follows', models.IntegerField(default=0)),
-                ('collected_by', models.CharField(max_length=200)),
-                ('collected_label', models.CharField(max_length=200)),
-                ('collected_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "id",
+                    models.UUIDField(default=tenants.ids.uuid7_now, editable=False, primary_key=True, serialize=False),
+                ),
+                ("number", models.IntegerField()),
+                ("name", models.CharField(max_length=150)),
+                ("media_type", models.CharField(max_length=100)),
+                ("bytes", models.BigIntegerField()),
+                ("sha256", models.BinaryField(max_length=32)),
+                ("source", models.CharField(blank=True, max_length=300)),
+                ("expires", models.DateField(blank=True, null=True)),
+                ("revision", models.IntegerField()),
+                ("follows", models.IntegerField(default=0)),
+                ("collected_by", models.CharField(max_length=200)),
+                ("collected_label", models.CharField(max_length=200)),
+                ("collected_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
             ],
             options={
-                'abstract': False,
-                'base_manager_name': 'objects',
-                'default_manager_name': 'objects',
+                "abstract": False,
+                "base_manager_name": "objects",
+                "default_manager_name": "objects",
             },
         ),
         migrations.CreateModel(
-            name='EvidenceRequest',
+            name="EvidenceRequest",
             fields=[
-                ('id', models.UUIDField(default=tenants.ids.uuid7_now, editable=False, primary_key=True, serialize=False)),
-                ('number', models.IntegerField()),
-                ('title', models.CharField(max_length=200)),
-                ('detail', models.TextField(blank=True)),
-                ('due', models.DateField(blank=True, null=True)),
-                ('is_blocking', models.BooleanField(default=True)),
-                ('state', models.CharField(choices=[('open', 'Open'), ('submitted', 'Submitted'), ('accepted', 'Accepted'), ('returned', 'Returned'), ('withdrawn', 'Withdrawn')], default='open', max_length=20)),
-                ('version', models.IntegerField(default=1)),
-                ('revision', models.IntegerField()),
-                ('asked_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "id",
+                    models.UUIDField(default=tenants.ids.uuid7_now, editable=False, primary_key=True, serialize=False),
+                ),
+                ("number", models.IntegerField()),
+                ("title", models.CharField(max_length=200)),
+                ("detail", models.TextField(blank=True)),
+                ("due", models.DateField(blank=True, null=True)),
+                ("is_blocking", models.BooleanField(default=True)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("open", "Open"),
+                            ("submitted", "Submitted"),
+                            ("accepted", "Accepted"),
+                            ("returned", "Returned"),
+                            ("withdrawn", "Withdrawn"),
+                        ],
+                        default="open",
+                        max_length=20,
+                    ),
+                ),
+                ("version", models.IntegerField(default=1)),
+                ("revision", models.IntegerField()),
+                ("asked_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
             ],
             options={
-                'abstract': False,
-                'base_manager_name': 'objects',
-                'default_manager_name': 'objects',
+                "abstract": False,
+                "base_manager_name": "objects",
+                "default_manager_name": "objects",
             },
         ),
         migrations.CreateModel(
-            name='Procedure',
+            name="Procedure",
             fields=[
-                ('id', models.UUIDField(default=tenants.ids.uuid7_now, editable=False, primary_key=True, serialize=False)),
-                ('revision', models.IntegerField()),
-                ('number', models.IntegerField()),
-                ('title', models.CharField(max_length=200)),
-                ('expected', models.TextField()),
-                ('workpaper', models.CharField(blank=True, max_length=60)),
-                ('written_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "id",
+                    models.UUIDField(default=tenants.ids.uuid7_now, editable=False, primary_key=True, serialize=False),
+                ),
+                ("revision", models.IntegerField()),
+                ("number", models.IntegerField()),
+                ("title", models.CharField(max_length=200)),
+                ("expected", models.TextField()),
+                ("workpaper", models.CharField(blank=True, max_length=60)),
+                ("written_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
             ],
             options={
-                'abstract': False,
-                'base_manager_name': 'objects',
-                'default_manager_name': 'objects',
+                "abstract": False,
+                "base_manager_name": "objects",
+                "default_manager_name": "objects",
             },
         ),
         migrations.CreateModel(
-            name='ReviewNote',
+            name="ReviewNote",
             fields=[
-                ('id', models.UUIDField(default=tenants.ids.uuid7_now, editable=False, primary_key=True, serialize=False)),
-                ('revision', models.IntegerField()),
-                ('number', models.IntegerField()),
-                ('text', models.TextField()),
-                ('state', models.CharField(choices=[('open', 'Open'), ('answered', 'Answered'), ('cleared', 'Cleared')], default='open', max_length=20)),
-                ('version', models.IntegerField(default=1)),
-                ('raised_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "id",
+                    models.UUIDField(default=tenants.ids.uuid7_now, editable=False, primary_key=True, serialize=False),
+                ),
+                ("revision", models.IntegerField()),
+                ("number", models.IntegerField()),
+                ("text", models.TextField()),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("open", "Open"), ("answered", "Answered"), ("cleared", "Cleared")],
+                        default="open",
+                        max_length=20,
+                    ),
+                ),
+                ("version", models.IntegerField(default=1)),
+                ("raised_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
             ],
             options={
-                'abstract': False,
-                'base_manager_name': 'objects',
-                'default_manager_name': 'objects',
+                "abstract": False,
+                "base_manager_name": "objects",
+                "default_manager_name": "objects",
             },
         ),
         migrations.CreateModel(
-            name='TestStep',
+            name="TestStep",
             fields=[
-                ('id', models.UUIDField(default=tenants.ids.uuid7_now, editable=False, primary_key=True, serialize=False)),
-                ('result', models.CharField(choices=[('pass', 'Pass'), ('fail', 'Fail'), ('na', 'Not applicable'), ('exception', 'Exception')], max_length=10)),
-                ('actual', models.TextField(blank=True)),
-                ('performed_at', models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "id",
+                    models.UUIDField(default=tenants.ids.uuid7_now, editable=False, primary_key=True, serialize=False),
+                ),
+                (
+                    "result",
+                    models.CharField(
+                        choices=[
+                            ("pass", "Pass"),
+                            ("fail", "Fail"),
+                            ("na", "Not applicable"),
+                            ("exception", "Exception"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("actual", models.TextField(blank=True)),
+                ("performed_at", models.DateTimeField(default=django.utils.timezone.now)),
             ],
             options={
-                'abstract': False,
-                'base_manager_name': 'objects',
-                'default_manager_name': 'objects',
+                "abstract": False,
+                "base_manager_name": "objects",
+                "default_manager_name": "objects",
             },
         ),
         migrations.AlterModelOptions(
-            name='case',
-            options={'base_manager_name': 'objects', 'default_manager_name': 'objects', 'default_permissions': (), 'permissions': (('view_case', 'Can read this case'), ('work_case', 'Can work on this case'), ('review_case', 'Can review this case'), ('sign_case', 'Can sign this case'), ('open_payloads_of_case', "Can read the content of this case's decisions"))},
+            name="case",
+            options={
+                "base_manager_name": "objects",
+                "default_manager_name": "objects",
+                "default_permissions": (),
+                "permissions": (
+                    ("view_case", "Can read this case"),
+                    ("work_case", "Can work on this case"),
+                    ("review_case", "Can review this case"),
+                    ("sign_case", "Can sign this case"),
+                    ("open_payloads_of_case", "Can read the content of this case's decisions"),
+                ),
+            },
         ),
         migrations.AddField(
-            model_name='case',
-            name='held_for',
+            model_name="case",
+            name="held_for",
             field=models.DurationField(default=datetime.timedelta),
         ),
         migrations.AddField(
-            model_name='caseevent',
-            name='data',
+            model_name="caseevent",
+            name="data",
             field=models.JSONField(default=dict),
         ),
         migrations.AddField(
-            model_name='caseevent',
-            name='finding',
-            field=tenants.models.base.TenantForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='events', to='audits.finding'),
+            model_name="caseevent",
+            name="finding",
+            field=tenants.models.base.TenantForeignKey(
+                db_constraint=False,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="events",
+                to="audits.finding",
+            ),
         ),
         migrations.AddField(
-            model_name='caseevent',
-            name='follows',
+            model_name="caseevent",
+            name="follows",
             field=models.IntegerField(default=0),
         ),
         migrations.AddField(
-            model_name='finding',
-            name='accepted_by',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="finding",
+            name="accepted_by",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='finding',
-            name='accepted_until',
+            model_name="finding",
+            name="accepted_until",
             field=models.DateField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='finding',
-            name='corrective_action',
+            model_name="finding",
+            name="corrective_action",
             field=models.TextField(blank=True),
         ),
         migrations.AddField(
-            model_name='finding',
-            name='effectiveness_check',
+            model_name="finding",
+            name="effectiveness_check",
             field=models.TextField(blank=True),
         ),
         migrations.AddField(
-            model_name='finding',
-            name='version',
+            model_name="finding",
+            name="version",
             field=models.IntegerField(default=1),
         ),
         migrations.AlterField(
-            model_name='caseevent',
-            name='from_state',
+            model_name="caseevent",
+            name="from_state",
             field=models.CharField(blank=True, max_length=20),
         ),
         migrations.AlterField(
-            model_name='caseevent',
-            name='to_state',
+            model_name="caseevent",
+            name="to_state",
             field=models.CharField(blank=True, max_length=20),
         ),
         migrations.AddIndex(
-            model_name='finding',
-            index=models.Index(condition=models.Q(('state', 'risk_accepted')), fields=['tenant', 'accepted_until'], name='finding_risk_until'),
+            model_name="finding",
+            index=models.Index(
+                condition=models.Q(("state", "risk_accepted")),
+                fields=["tenant", "accepted_until"],
+                name="finding_risk_until",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='finding',
-            constraint=models.CheckConstraint(condition=models.Q(('owner', models.F('accepted_by')), _negated=True), name='finding_risk_by_another'),
+            model_name="finding",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("owner", models.F("accepted_by")), _negated=True), name="finding_risk_by_another"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='finding',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'risk_accepted'), _negated=True), models.Q(('accepted_by__isnull', False), ('accepted_until__isnull', False)), _connector='OR'), name='finding_risk_accepted_whole'),
+            model_name="finding",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state", "risk_accepted"), _negated=True),
+                    models.Q(("accepted_by__isnull", False), ("accepted_until__isnull", False)),
+                    _connector="OR",
+                ),
+                name="finding_risk_accepted_whole",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='finding',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'closed'), _negated=True), models.Q(('effectiveness_check', ''), _negated=True), _connector='OR'), name='finding_closed_after_check'),
+            model_name="finding",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state", "closed"), _negated=True),
+                    models.Q(("effectiveness_check", ""), _negated=True),
+                    _connector="OR",
+                ),
+                name="finding_closed_after_check",
+            ),
         ),
         migrations.AddField(
-            model_name='caseclock',
-            name='case',
-            field=tenants.models.base.TenantForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='clocks', to='audits.case'),
+            model_name="caseclock",
+            name="case",
+            field=tenants.models.base.TenantForeignKey(
+                db_constraint=False,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="clocks",
+                to="audits.case",
+            ),
         ),
         migrations.AddField(
-            model_name='caseclock',
-            name='tenant',
-            field=tenants.models.base.OwnerKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant'),
+            model_name="caseclock",
+            name="tenant",
+            field=tenants.models.base.OwnerKey(
+                db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenants.tenant"
+            ),
         ),
         migrations.AddField(
-            model_name='evidencecontent',
-            name='tenant',
-            field=tenants.models.base.OwnerKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant'),
+            model_name="evidencecontent",
+            name="tenant",
+            field=tenants.models.base.OwnerKey(
+                db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenants.tenant"
+            ),
         ),
         migrations.AddField(
-            model_name='evidencefile',
-            name='case',
-            field=tenants.models.base.TenantForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='files', to='audits.case'),
+            model_name="evidencefile",
+            name="case",
+            field=tenants.models.base.TenantForeignKey(
+                db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name="files", to="audits.case"
+            ),
         ),
         migrations.AddField(
-            model_name='evidencefile',
-            name='finding',
-            field=tenants.models.base.TenantForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='files', to='audits.finding'),
+            model_name="evidencefile",
+            name="finding",
+            field=tenants.models.base.TenantForeignKey(
+                db_constraint=False,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="files",
+                to="audits.finding",
+            ),
         ),
         migrations.AddField(
-            model_name='evidencefile',
-            name='item',
-            field=tenants.models.base.TenantForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='files', to='audits.caseitem'),
+            model_name="evidencefile",
+            name="item",
+            field=tenants.models.base.TenantForeignKey(
+                db_constraint=False,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="files",
+                to="audits.caseitem",
+            ),
         ),
         migrations.AddField(
-            model_name='evidencefile',
-            name='supersedes',
-            field=tenants.models.base.TenantForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='superseded_by', to='audits.evidencefile'),
+            model_name="evidencefile",
+            name="supersedes",
+            field=tenants.models.base.TenantForeignKey(
+                db_constraint=False,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="superseded_by",
+                to="audits.evidencefile",
+            ),
         ),
         migrations.AddField(
-            model_name='evidencefile',
-            name='tenant',
-            field=tenants.models.base.OwnerKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant'),
+            model_name="evidencefile",
+            name="tenant",
+            field=tenants.models.base.OwnerKey(
+                db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenants.tenant"
+            ),
         ),
         migrations.AddField(
-            model_name='caseevent',
-            name='file',
-            field=tenants.models.base.TenantForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='events', to='audits.evidencefile'),
+            model_name="caseevent",
+            name="file",
+            field=tenants.models.base.TenantForeignKey(
+                db_constraint=False,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="events",
+                to="audits.evidencefile",
+            ),
         ),
         migrations.AddField(
-            model_name='evidencerequest',
-            name='addressee',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="evidencerequest",
+            name="addressee",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='evidencerequest',
-            name='asked_by',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="evidencerequest",
+            name="asked_by",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+            ),
         ),
         migrations.AddField(
-            model_name='evidencerequest',
-            name='case',
-            field=tenants.models.base.TenantForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='requests', to='audits.case'),
+            model_name="evidencerequest",
+            name="case",
+            field=tenants.models.base.TenantForeignKey(
+                db_constraint=False,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="requests",
+                to="audits.case",
+            ),
         ),
         migrations.AddField(
-            model_name='evidencerequest',
-            name='item',
-            field=tenants.models.base.TenantForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='requests', to='audits.caseitem'),
+            model_name="evidencerequest",
+            name="item",
+            field=tenants.models.base.TenantForeignKey(
+                blank=True,
+                db_constraint=False,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="requests",
+                to="audits.caseitem",
+            ),
         ),
         migrations.AddField(
-            model_name='evidencerequest',
-            name='tenant',
-            field=tenants.models.base.OwnerKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant'),
+            model_name="evidencerequest",
+            name="tenant",
+            field=tenants.models.base.OwnerKey(
+                db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenants.tenant"
+            ),
         ),
         migrations.AddField(
-            model_name='evidencefile',
-            name='request',
-            field=tenants.models.base.TenantForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='files', to='audits.evidencerequest'),
+            model_name="evidencefile",
+            name="request",
+            field=tenants.models.base.TenantForeignKey(
+                db_constraint=False,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="files",
+                to="audits.evidencerequest",
+            ),
         ),
         migrations.AddField(
-            model_name='caseevent',
-            name='request',
-            field=tenants.models.base.TenantForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='events', to='audits.evidencerequest'),
+            model_name="caseevent",
+            name="request",
+            field=tenants.models.base.TenantForeignKey(
+                db_constraint=False,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="events",
+                to="audits.evidencerequest",
+            ),
         ),
         migrations.AddField(
-            model_name='procedure',
-            name='case',
-            field=tenants.models.base.TenantForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='procedures', to='audits.case'),
+            model_name="procedure",
+            name="case",
+            field=tenants.models.base.TenantForeignKey(
+                db_constraint=False,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="procedures",
+                to="audits.case",
+            ),
         ),
         migrations.AddField(
-            model_name='procedure',
-            name='tenant',
-            field=tenants.models.base.OwnerKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant'),
+            model_name="procedure",
+            name="tenant",
+            field=tenants.models.base.OwnerKey(
+                db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenants.tenant"
+            ),
         ),
         migrations.AddField(
-            model_name='procedure',
-            name='written_by',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="procedure",
+            name="written_by",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+            ),
         ),
         migrations.AddField(
-            model_name='reviewnote',
-            name='case',
-            field=tenants.models.base.TenantForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='notes', to='audits.case'),
+            model_name="reviewnote",
+            name="case",
+            field=tenants.models.base.TenantForeignKey(
+                db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name="notes", to="audits.case"
+            ),
         ),
         migrations.AddField(
-            model_name='reviewnote',
-            name='item',
-            field=tenants.models.base.TenantForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='notes', to='audits.caseitem'),
+            model_name="reviewnote",
+            name="item",
+            field=tenants.models.base.TenantForeignKey(
+                blank=True,
+                db_constraint=False,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="notes",
+                to="audits.caseitem",
+            ),
         ),
         migrations.AddField(
-            model_name='reviewnote',
-            name='raised_by',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="reviewnote",
+            name="raised_by",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+            ),
         ),
         migrations.AddField(
-            model_name='reviewnote',
-            name='tenant',
-            field=tenants.models.base.OwnerKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant'),
+            model_name="reviewnote",
+            name="tenant",
+            field=tenants.models.base.OwnerKey(
+                db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenants.tenant"
+            ),
         ),
         migrations.AddField(
-            model_name='caseevent',
-            name='review_note',
-            field=tenants.models.base.TenantForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='events', to='audits.reviewnote'),
+            model_name="caseevent",
+            name="review_note",
+            field=tenants.models.base.TenantForeignKey(
+                db_constraint=False,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="events",
+                to="audits.reviewnote",
+            ),
         ),
         migrations.AddField(
-            model_name='teststep',
-            name='item',
-            field=tenants.models.base.TenantForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='steps', to='audits.caseitem'),
+            model_name="teststep",
+            name="item",
+            field=tenants.models.base.TenantForeignKey(
+                db_constraint=False,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="steps",
+                to="audits.caseitem",
+            ),
         ),
         migrations.AddField(
-            model_name='teststep',
-            name='performed_by',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="teststep",
+            name="performed_by",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+            ),
         ),
         migrations.AddField(
-            model_name='teststep',
-            name='procedure',
-            field=tenants.models.base.TenantForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='steps', to='audits.procedure'),
+            model_name="teststep",
+            name="procedure",
+            field=tenants.models.base.TenantForeignKey(
+                db_constraint=False,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="steps",
+                to="audits.procedure",
+            ),
         ),
         migrations.AddField(
-            model_name='teststep',
-            name='tenant',
-            field=tenants.models.base.OwnerKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='tenants.tenant'),
+            model_name="teststep",
+            name="tenant",
+            field=tenants.models.base.OwnerKey(
+                db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name="+", to="tenants.tenant"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='caseclock',
-            constraint=models.UniqueConstraint(fields=('tenant', 'case', 'kind'), name='case_clock_unique'),
+            model_name="caseclock",
+            constraint=models.UniqueConstraint(fields=("tenant", "case", "kind"), name="case_clock_unique"),
         ),
         migrations.AddConstraint(
-            model_name='caseclock',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('met_at__isnull', True), ('met_how', '')), models.Q(('met_at__isnull', False), models.Q(('met_how', ''), _negated=True)), _connector='OR'), name='case_clock_met_somehow'),
+            model_name="caseclock",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("met_at__isnull", True), ("met_how", "")),
+                    models.Q(("met_at__isnull", False), models.Q(("met_how", ""), _negated=True)),
+                    _connector="OR",
+                ),
+                name="case_clock_met_somehow",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='evidencerequest',
-            constraint=models.UniqueConstraint(fields=('tenant', 'case', 'number'), name='request_number_unique'),
+            model_name="evidencerequest",
+            constraint=models.UniqueConstraint(fields=("tenant", "case", "number"), name="request_number_unique"),
         ),
         migrations.AddConstraint(
-            model_name='evidencefile',
-            constraint=models.UniqueConstraint(fields=('tenant', 'case', 'number'), name='evidence_number_unique'),
+            model_name="evidencefile",
+            constraint=models.UniqueConstraint(fields=("tenant", "case", "number"), name="evidence_number_unique"),
         ),
         migrations.AddConstraint(
-            model_name='evidencefile',
-            constraint=models.UniqueConstraint(fields=('tenant', 'supersedes'), name='evidence_superseded_once'),
+            model_name="evidencefile",
+            constraint=models.UniqueConstraint(fields=("tenant", "supersedes"), name="evidence_superseded_once"),
         ),
         migrations.AddConstraint(
-            model_name='evidencefile',
-            constraint=models.CheckConstraint(condition=models.Q(('supersedes', models.F('id')), _negated=True), name='evidence_not_by_itself'),
+            model_name="evidencefile",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("supersedes", models.F("id")), _negated=True), name="evidence_not_by_itself"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='procedure',
-            constraint=models.UniqueConstraint(fields=('tenant', 'case', 'revision', 'number'), name='procedure_number_unique'),
+            model_name="procedure",
+            constraint=models.UniqueConstraint(
+                fields=("tenant", "case", "revision", "number"), name="procedure_number_unique"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='reviewnote',
-            constraint=models.UniqueConstraint(fields=('tenant', 'case', 'number'), name='note_number_unique'),
+            model_name="reviewnote",
+            constraint=models.UniqueConstraint(fields=("tenant", "case", "number"), name="note_number_unique"),
         ),
         migrations.AddConstraint(
-            model_name='teststep',
-            constraint=models.UniqueConstraint(fields=('tenant', 'procedure', 'item'), name='test_step_unique'),
+            model_name="teststep",
+            constraint=models.UniqueConstraint(fields=("tenant", "procedure", "item"), name="test_step_unique"),
         ),
         migrations.AddConstraint(
-            model_name='teststep',
-            constraint=models.CheckConstraint(condition=models.Q(('result__in', ['pass', 'na']), models.Q(('actual', ''), _negated=True), _connector='OR'), name='test_step_says_what_is_wrong'),
+            model_name="teststep",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("result__in", ["pass", "na"]), models.Q(("actual", ""), _negated=True), _connector="OR"
+                ),
+                name="test_step_says_what_is_wrong",
+            ),
         ),
         IsolateTable("EvidenceRequest", grants={"web": "SELECT, INSERT, UPDATE", "worker": "SELECT"}),
         IsolateTable("EvidenceFile", append_only=True),

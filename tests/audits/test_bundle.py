@@ -13,7 +13,8 @@ from typing import IO
 import pytest
 
 from audits.bundle import export_bundle
-from audits.models import Case
+from audits.evidence import Place, Upload, add_evidence, read_evidence
+from audits.models import Case, EvidenceContent
 from audits.populations import SamplePlan
 from audits.publishing import build_report
 from audits.sampling import Method
@@ -141,3 +142,24 @@ def test_everything_under_review_has_a_record_and_a_proof(team: Team) -> None:
         wanted |= {str(pk) for pk in case.events.exclude(action="bundle").values_list("pk", flat=True)}
     assert {f"records/{pk}.json" for pk in wanted} | {f"proofs/{pk}.tlog-proof" for pk in wanted} <= names
     assert {"manifest.json", "trust-policy.txt", "checkpoint.txt", "README.txt", "affidavit_verify.py"} <= names
+
+
+def test_evidence_travels_with_its_custody_and_what_is_erased_is_listed(team: Team, tmp_path: Path) -> None:
+    case = case_in_fieldwork(team)
+    kept = add_evidence(by=team.lead, case=case, upload=Upload("log <März>.csv", b"a,b\n"))
+    gone = add_evidence(by=team.lead, case=case, upload=Upload("gone.txt", b"x"), place=Place(supersedes=kept))
+    read_evidence(by=team.bystander, file=kept)
+    with tenant_atomic(case.tenant_id, using="worker"):
+        EvidenceContent.objects.using("worker").filter(pk=gone.pk).delete()
+    publish(team.cast)
+    folder = unpacked(team.lead, case, tmp_path)
+    assert verify(folder, "--vkey", vkey(team.cast)).returncode == 0
+    first, second = json.loads((folder / "evidence.json").read_text())
+    assert hashlib.sha256((folder / first["path"]).read_bytes()).hexdigest() == first["sha256"]
+    assert first["path"] == "evidence/0001-log_M_rz.csv"
+    assert [line["action"] for line in first["custody"]] == ["collected", "read"]
+    assert second["supersedes"] == 1
+    missing = json.loads((folder / "manifest.json").read_text())["missing"]
+    assert {"id": second["path"], "reason": "content erased"} in missing
+    (folder / first["path"]).write_bytes(b"changed")
+    assert verify(folder, "--vkey", vkey(team.cast)).returncode == 1

@@ -10,9 +10,11 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from audits.clocks import meet_clock
+from audits.deadlines import ClockKind
 from audits.evidence import Upload, add_evidence
 from audits.filetypes import TEST_VIRUS
-from audits.models import Case, CaseType
+from audits.models import Case, CaseType, CaseUserObjectPermission
 from audits.requests import RequestText, request_evidence
 from audits.services import Brief, FindingText, grant_case_access, move_case, open_case, write_finding
 from audits.workflow import Action, State
@@ -59,7 +61,7 @@ def test_a_request_is_asked_answered_with_a_file_and_accepted(team: Team, lead: 
     assert post(asked, case, "request-step", 1, action="submit", text="Attached.").status_code == 302
     assert fresh(case).state == State.FIELDWORK
     assert post(lead, case, "request-step", 1, action="accept").status_code == 302
-    assert "answered with E-1" in shown(lead, case, "evidence")
+    assert "with E-1" in shown(lead, case, "evidence")
     answer = lead.get(url(case, "case-file", 1))
     assert answer.content == b"<script>alert(1)</script>"
     assert answer["Content-Type"] == "text/plain; charset=utf-8"
@@ -177,6 +179,8 @@ def test_a_guest_is_watermarked_sees_no_content_and_leaves_a_trace(team: Team) -
     name = team.cast.actors[Role.EXTERNAL_AUDITOR].label
     assert f"Shown to {name}" in page
     assert "May I borrow" not in page
+    assert "Content not shown" in page
+    assert "/decisions/" not in page
     assert "watermark" not in shown(browser(team.people["lead"]), case, "detail")
     for tab in TABS[1:-1]:
         assert guest.get(url(case, f"case-{tab}")).status_code == 200
@@ -204,6 +208,24 @@ def test_a_guest_comments_and_hands_in_files_and_is_shown_out_at_once(team: Team
     for tab in TABS:
         assert guest.get(url(case, f"case-{tab}")).status_code == 404
     assert post(guest, case, "comment", text="Still here?").status_code == 404
+
+
+def test_an_ended_grant_shuts_the_door_within_the_session(team: Team) -> None:
+    case = case_in_fieldwork(team)
+    guest = guest_of(team, case)
+    assert guest.get(url(case, "case-evidence")).status_code == 200
+    with tenant_atomic(case.tenant_id):
+        CaseUserObjectPermission.objects.update(expires_at=datetime.now(UTC))
+    assert guest.get(url(case, "case-evidence")).status_code == 404
+
+
+def test_the_list_flags_a_statutory_deadline_that_is_past(team: Team, lead: Client) -> None:
+    brief = Brief("Loss", type=CaseType.INCIDENT, aware_at=datetime.now(UTC) - timedelta(days=16))
+    case = open_case(by=team.lead, scope=DecisionFilter(), brief=brief)
+    address = url(case, "case-detail").replace(f"{case.pk}/", "")
+    assert "Overdue" in lead.get(address).content.decode()
+    meet_clock(by=team.lead, case=case, kind=ClockKind.SERIOUS, how="Reported, late.")
+    assert "Overdue" not in lead.get(address).content.decode()
 
 
 def test_somebody_is_let_in_for_at_most_ninety_days(team: Team, lead: Client) -> None:

@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
         credentials = make_tenant("profile")
         activate_starters(credentials.tenant_id, options.policies)
         steps = WritePath(credentials.ingest_key)
-        bodies = make_bodies(options.batch, max(10, 3000 // options.batch))
+        bodies = make_bodies(options.batch, max(10, 1500 // options.batch))
         for body in bodies[:3]:
             steps.post(body)
         rest = bodies[3:]
@@ -49,7 +49,8 @@ def make_bodies(batch: int, count: int) -> list[bytes]:
     for number in range(count):
         chosen = [rng.choice(corpus) for _ in range(batch)]
         items = [
-            before + external_id(name, number % 1000, index) + after for index, (before, after) in enumerate(chosen)
+            before + external_id(name, number % 1000, number // 1000 * batch + index) + after
+            for index, (before, after) in enumerate(chosen)
         ]
         bodies.append(b"[" + b",".join(items) + b"]")
     return bodies

@@ -106,11 +106,17 @@ def signed_case(team: Team, plan: SamplePlan = EVERYTHING, **scope: str) -> Case
 
 def reopened_case(team: Team, **scope: str) -> Case:
     """A case whose first revision is signed and reported, in the fieldwork of its second, with one of everything."""
-    case = signed_case(team, **scope)
+    case = signed_case(team, EVERYTHING, **scope)
     build_report(case=case, requested_by=team.lead)
     reopen_case(by=team.lead, case=case, reason="A decision was missing.")
-    people = {"preparer": team.people["lead"], "reviewer": team.people["reviewer"]}
-    plan_case(by=team.lead, case=case, objective="", criteria="Every refusal names a reason.", **people)
+    plan_case(
+        by=team.lead,
+        case=case,
+        preparer=team.people["lead"],
+        reviewer=team.people["reviewer"],
+        objective="",
+        criteria="Every refusal names a reason.",
+    )
     into_fieldwork(team, case, EVERYTHING)
     procedure = write_procedure(by=team.lead, case=case, title="Reason", expected="At least one.")
     with tenant_atomic(case.tenant_id):

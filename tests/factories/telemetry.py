@@ -61,6 +61,6 @@ def a_wide_trace(n: int, at: datetime, fail_every: int = 0) -> list[Made]:
         began = at + timedelta(milliseconds=place * n * 2.0 / steps + (0 if is_step else (number // steps) * 1.5))
         name = f"step {number - 1}" if is_step else f"SELECT loans {number}"
         failed = bool(fail_every) and number % fail_every == 0
-        made.append(Made(number, parent, began, n * 2.0 / steps if is_step else 1.2, name, "loan-api" if is_step else "postgres",
-                         f"pod-{number % 3}", failed))  # fmt: skip
+        service, ms = ("loan-api", n * 2.0 / steps) if is_step else ("postgres", 1.2)
+        made.append(Made(number, parent, began, ms, name, service, f"pod-{number % 3}", failed))
     return made

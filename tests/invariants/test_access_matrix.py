@@ -24,7 +24,7 @@ from tenants.roles import PERMISSIONS, Role
 from tests.factories.tenants import UserFactory
 from tests.invariants.test_registry import OURS
 from tests.invariants.worlds import World
-from traces.models import ApmLink, Decision, SavedView
+from traces.models import ApmLink, Decision, DriftAlert, SavedView
 
 # Route → method → the permission that opens it; several: any of them. A method that is not named is not allowed.
 # `case` opens to whoever reads cases and to the guests of this one; what they may do there, the workflow says.
@@ -45,7 +45,7 @@ NEEDS: Mapping[str, Mapping[str, str]] = {
     "decision-proof": {READ: "decision.read"},
     "decision-export": {READ: "decision.export"},
     "view-save": {WRITE: "decision.read"},
-    "view-remove": {WRITE: "decision.read"},
+    "view-remove": {WRITE: "view"},  # its owner alone
     "trace": {READ: "decision.read"},
     "trace-rows": {READ: "decision.read"},
     "trace-span": {READ: "decision.read"},
@@ -55,6 +55,13 @@ NEEDS: Mapping[str, Mapping[str, str]] = {
     "apm-link-list": {READ: "source.manage", WRITE: "source.manage"},
     "apm-link-remove": {WRITE: "source.manage"},
     "api-events": {READ: "decision.read", WRITE: "event.write"},
+    "drift-list": {READ: "decision.read"},
+    "drift-detail": {READ: "decision.read"},
+    "drift-acknowledge": {WRITE: "drift.manage"},
+    "drift-mute": {WRITE: "drift.manage"},
+    "drift-expect": {WRITE: "drift.manage"},
+    "api-drift": {READ: "decision.read"},
+    "api-drift-alert": {READ: "decision.read"},
     "policy-list": {READ: "policy.read"},
     "policy-new": {READ: "policy.draft", WRITE: "policy.draft"},
     "policy-check": {WRITE: "policy.draft"},
@@ -157,9 +164,9 @@ NEEDS: Mapping[str, Mapping[str, str]] = {
 NO_TENANT = {
     "start", "tenant-choose", "login", "logout", "password-choose", "livez", "readyz", "metrics", "openapi", "api-docs",
 }  # fmt: skip
-UNNAMED = {"admin/login/"}
+UNNAMED = {"admin-login"}
 METHODS = (READ, WRITE, "PUT", "PATCH", "DELETE")
-MISSING: Mapping[str, object] = {"policy": "no-such-policy", "sha256": "0" * 64}
+MISSING: Mapping[str, object] = {"policy": "no-such-policy", "sha256": "0" * 64, "trace": "f" * 32, "key": "f" * 32}
 
 
 def routes(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, URLPattern]]:
@@ -176,7 +183,8 @@ ROUTES = {str(route.name or path): path for path, route in routes(get_resolver()
 TENANTED = sorted(set(ROUTES) - NO_TENANT - UNNAMED)
 PAGES = [name for name in TENANTED if ROUTES[name].startswith("t/")]
 WITH_OBJECT = [name for name in TENANTED if ROUTES[name].replace("<slug:tenant>", "").count("<uuid:")
-               or "<slug:policy>" in ROUTES[name] or "<sha256>" in ROUTES[name]]  # fmt: skip
+               or "<slug:policy>" in ROUTES[name] or "<sha256>" in ROUTES[name]
+               or "<str:trace>" in ROUTES[name]]  # fmt: skip
 
 
 def test_every_route_is_classified() -> None:
@@ -202,6 +210,11 @@ def link_of(world: World) -> uuid.UUID:
         return ApmLink.objects.order_by("id")[0].pk
 
 
+def alert_of(world: World) -> uuid.UUID:
+    with tenant_atomic(world.cast.tenant.pk):
+        return DriftAlert.objects.order_by("id")[0].pk
+
+
 def values(name: str, world: World) -> dict[str, object]:
     """What the route's parameters are in a world, the tenant's slug among them."""
     wanted = re.findall(r"<(?:\w+:)?(\w+)>", ROUTES[name])
@@ -217,6 +230,7 @@ def values(name: str, world: World) -> dict[str, object]:
         "budget": world.budget,
         "view": view_of(world),
         "apm-link": link_of(world),
+        "drift": alert_of(world),
     }
     about = (word for word in subjects if name.startswith((word, f"api-{word}")))
     known = {
@@ -249,6 +263,8 @@ class Caller:
     def may(self, needed: str) -> bool:
         if needed == "case" and self.name == Role.EXTERNAL_AUDITOR:
             return True  # the world's case has let them in
+        if needed == "view":
+            return self.name == Role.AUDITOR  # whose view it is
         needed = "case.read" if needed == "case" else needed
         return needed == "anybody" or bool(self.permissions & set(needed.split()))
 
@@ -258,6 +274,7 @@ class Caller:
             response = self.client.generic(method, url, headers=dict(self.headers))
             transaction.set_rollback(True)
         response.close()  # files that stream
+        self.client.cookies.pop("messages", None)  # what the next page would say
         return response
 
 

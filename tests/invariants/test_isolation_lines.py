@@ -127,9 +127,10 @@ def reads_with_an_alternative(t: Target) -> bool:
 
 
 def a_column(model: type[models.Model]) -> str:
-    """A column that an update may name: outside the key."""
-    keys = {field.name for field in model._meta.pk_fields} | {"tenant"}
-    return next(field.name for field in model._meta.concrete_fields if field.name not in keys)
+    """A column that an update may name: outside the key, or the last of it where there is nothing else."""
+    keys = [field.name for field in model._meta.pk_fields]
+    others = [field.name for field in model._meta.concrete_fields if field.name not in {*keys, "tenant"}]
+    return [*keys, *others[:1]][-1]
 
 
 def updates_by_query(t: Target) -> bool:

@@ -31,7 +31,8 @@ MUTABLE = {
 APPEND_ONLY = {
     "tenants.TenantKey", "tenants.LedgerLeaf", "tenants.LedgerCheckpoint", "tenants.LedgerEvent", "tenants.LedgerKey",
     "policies.PolicyVersion", "policies.PolicySet", "policies.PolicyApproval",
-    "traces.BudgetAlert", "traces.CostAnomaly", "traces.ListPrice", "traces.ModelPrice", "traces.RestatedCost", "traces.Restatement",
+    "traces.BudgetAlert", "traces.CostAnomaly", "traces.ListPrice", "traces.ModelPrice", "traces.RestatedCost",
+    "traces.Restatement",
     "traces.Assessment", "traces.Feedback",
     "traces.Decision", "traces.Deployment", "traces.ModelVersion", "traces.Submission", "traces.RuleHit",
     "audits.CaseEvent", "audits.CaseRevision", "audits.Population", "audits.Report", "audits.Sample",

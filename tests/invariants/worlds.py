@@ -31,6 +31,8 @@ from tests.factories.tenants import Cast, make_cast
 from tests.factories.traces import submit
 from traces.costs.budgeting import BudgetTerms, create_budget
 from traces.costs.services import record_price, restate_costs
+from traces.search.saved import save_view
+from traces.trees.links import LinkTerms, set_apm_link
 
 # What an invented row holds, by the column's type; the tenant's own columns are filled apart.
 INVENTED = {
@@ -99,6 +101,8 @@ def make_world() -> World:
     backtest = start_backtest(
         by=cast.actors[Role.POLICY_AUTHOR], version=version, since=today - timedelta(days=1), until=today
     )
+    set_apm_link(by=cast.owner, terms=LinkTerms("Jaeger", "jaeger", "https://jaeger.example.com/trace/{trace_id}"))
+    save_view(by=cast.auditor, name="The first user", query={"user": "u-1032"}, is_shared=True)
     (decision, *_) = submit(cast, 3, source_seq=1, occurred_at=None)
     team = make_team(cast)
     case = reopened_case(team, system="loan-assistant")

@@ -4,7 +4,7 @@ import time
 import uuid
 from datetime import UTC, datetime, timedelta
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from config.processes import wait_until
 from tenants.context import tenant_atomic
@@ -40,7 +40,9 @@ def said(at: datetime, user: str, text: str) -> dict[str, object]:
 
 def test_from_a_user_a_day_and_a_phrase_to_the_decision_in_three_clicks(visitors: Visitors, cast: Cast) -> None:
     day = last_tuesday()
-    ordinary = [said(day + timedelta(minutes=n), f"u-{n % 5}", "A payslip is a valid proof of income.") for n in range(60)]
+    ordinary = [
+        said(day + timedelta(minutes=n), f"u-{n % 5}", "A payslip is a valid proof of income.") for n in range(60)
+    ]
     elsewhere = [said(day - timedelta(days=1), "u-3", WEIRD), said(day, "u-4", WEIRD)]
     *_, weird = submit_each(cast, [*ordinary, *elsewhere, said(day, "u-3", WEIRD)])
     indexed(cast)
@@ -76,15 +78,12 @@ def test_a_view_is_kept_and_found_again(visitors: Visitors, cast: Cast) -> None:
 
 
 def a_long_trace(cast: Cast, n: int) -> str:
-    trace_id = uuid.uuid4()
-    record_spans(cast, trace_id, a_wide_trace(n, datetime.now(UTC) - timedelta(minutes=5), fail_every=4_001))
-    submit_each(cast, [a_decision(trace_id=trace_id.hex, span_id=f"{900_000 + i:016x}", parent_span_id=f"{2 + i:016x}",
-                                  occurred_at=(datetime.now(UTC) - timedelta(minutes=5)).isoformat()) for i in range(20)])  # fmt: skip
+    trace_id, at = uuid.uuid4(), datetime.now(UTC) - timedelta(minutes=5)
+    record_spans(cast, trace_id, a_wide_trace(n, at, fail_every=4_001))
+    place = {"trace_id": trace_id.hex, "occurred_at": at.isoformat()}
+    ids = [(f"{900_000 + i:016x}", f"{2 + i:016x}") for i in range(20)]
+    submit_each(cast, [a_decision(span_id=own, parent_span_id=parent, **place) for own, parent in ids])
     return trace_id.hex
-
-
-def focused(page: Page) -> str:
-    return str(page.evaluate("document.activeElement.innerText"))
 
 
 def test_ten_thousand_spans_do_not_freeze_the_page(visitors: Visitors, cast: Cast) -> None:
@@ -94,19 +93,20 @@ def test_ten_thousand_spans_do_not_freeze_the_page(visitors: Visitors, cast: Cas
     page.goto(f"/t/{cast.tenant.slug}/traces/{trace}/")
     expect(page.locator(".trace-row").first).to_be_visible()
     assert time.monotonic() - started < 5
-    assert int(page.locator(".trace-row").count()) < 1_000
-    page.locator(".trace-row").first.focus()
+    rows, focused = page.locator(".trace-row"), page.locator(".trace-row:focus")
+    assert rows.count() < 1_000
+    rows.first.focus()
     page.keyboard.press("End")
-    page.wait_for_function("document.activeElement.dataset.number === '10019'")
-    assert int(page.locator(".trace-row").count()) < 1_500
+    expect(focused).to_have_attribute("data-number", "10019")
+    assert rows.count() < 1_500
     page.keyboard.press("Home")
-    page.wait_for_function("document.activeElement.dataset.number === '0'")
+    expect(focused).to_have_attribute("data-number", "0")
     page.keyboard.press("ArrowLeft")  # closes the root
-    page.wait_for_function("document.querySelectorAll('.trace-row').length === 1")
+    expect(rows).to_have_count(1)
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("document.querySelectorAll('.trace-row').length > 1")
+    expect(rows.nth(1)).to_be_attached()
     page.get_by_role("link", name="Next failure").click()
-    page.wait_for_function("document.activeElement.classList.contains('is-failed')")
+    expect(focused).to_have_class("trace-row is-failed")
     page.keyboard.press("Enter")
     expect(page.locator("#span")).to_contain_text("Failed")
 

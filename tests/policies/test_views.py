@@ -317,7 +317,8 @@ def test_text_that_people_wrote_is_escaped(cast: Cast) -> None:
     decide(cast, Role.POLICY_APPROVER, newest(cast), comment=HOSTILE)
     step(cast, Role.POLICY_APPROVER, "activate")
     client = browser(cast, Role.POLICY_APPROVER)
-    pages = [("policy-list",), ("policy-in-force",), ("policy-detail", SLUG), ("policy-diff", SLUG, 1)]
+    pages: list[tuple[Any, ...]] = [("policy-list",), ("policy-in-force",), ("policy-detail", SLUG)]
+    pages.append(("policy-diff", SLUG, 1))
     for name, *rest in pages:
         page = client.get(url(cast, name, *rest)).content.decode()
         assert "<img" not in page
@@ -338,7 +339,8 @@ def test_a_page_costs_the_same_number_of_queries_at_any_size(cast: Cast) -> None
     put_in_force(cast, a_document())
     version = submitted(cast, a_document(limit=200), people=1)
     backtest = backtested(cast, version, ["short"])
-    pages = [("policy-list",), ("policy-in-force",), ("policy-controls",), ("policy-detail", SLUG)]
+    pages: list[tuple[Any, ...]] = [("policy-list",), ("policy-in-force",), ("policy-controls",)]
+    pages.append(("policy-detail", SLUG))
     pages += [("policy-diff", SLUG, 2), ("policy-review", SLUG, 2), ("backtest-detail", backtest.pk)]
     addresses = [url(cast, name, *rest) for name, *rest in pages]
     addresses.append(f"{url(cast, 'policy-in-force')}?known_at={datetime.now(UTC):%Y-%m-%dT%H:%M:%S}")

@@ -17,6 +17,7 @@ from tenants.context import tenant_atomic
 from tenants.models import LedgerEvent
 from tests.factories.tenants import Cast, make_cast
 from tests.factories.traces import a_decision, submit, submit_each
+from traces.search.indexing import index_words
 
 URL = "/api/v1/decisions"
 
@@ -137,6 +138,16 @@ def test_a_key_without_the_content_gets_the_summary_and_leaves_no_event(cast: Ca
 def test_the_list_holds_no_content(cast: Cast) -> None:
     submit(cast, output="the-words", metadata={"a": "the-words"})
     assert b"the-words" not in get(cast).content
+
+
+def test_to_find_a_word_is_to_read_and_is_recorded(cast: Cast) -> None:
+    (pk,) = submit(cast, output="the-words")
+    index_words(cast.tenant.pk)
+    assert ids(body(get(cast, q="words"))) == [pk]
+    assert body(get(cast, q="words", scope="manage"))["items"] == []
+    with tenant_atomic(cast.tenant.pk):
+        (event,) = LedgerEvent.objects.filter(tag="payload.read")
+    assert json.loads(bytes(event.body))["purpose"] == "search"
 
 
 def test_an_ingest_key_is_refused_and_a_stranger_sees_nothing(cast: Cast, stranger: Cast) -> None:

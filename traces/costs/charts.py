@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 WIDTH, HEIGHT = 960, 240
-LEFT, BOTTOM, TOP = 64, 26, 10
+LEFT, BOTTOM, TOP = 92, 26, 10
 PLOT_WIDTH, PLOT_HEIGHT = WIDTH - LEFT, HEIGHT - BOTTOM - TOP
 STEPS = (1, 2, 5)
 

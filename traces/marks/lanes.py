@@ -12,7 +12,7 @@ from traces.marks.timeline import Bar, Happening, Instance, Window
 
 WIDTH, LEFT, TOP = 960, 132, 44
 PLOT = WIDTH - LEFT
-VOLUME, LANE, GAP, AXIS, FLAGS = 84, 26, 16, 26, 40
+VOLUME, LANE, GAP, AXIS, FLAGS, FLAG_WIDTH = 84, 26, 16, 26, 40, 29
 LETTERS = {
     "deployment": "D", "prompt_release": "P", "incident": "!", "config_change": "C", "infrastructure": "N",
     "activation": "A", "end": "E", "drift": "B",
@@ -52,6 +52,11 @@ class Flag:
     letter: str
     number: int
     title: str
+
+    @property
+    def box(self) -> float:
+        """Where its number stands: right of the line, inside the picture."""
+        return min(self.x, WIDTH - FLAG_WIDTH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +142,10 @@ def _flags(window: Window, happened: Sequence[Happening]) -> list[Flag]:
         x = place(window, one.at)
         width = place(window, one.ended_at) - x if one.ended_at else 0.0
         row = 0 if x >= ends[0] or ends[0] <= ends[1] else 1
-        ends[row] = x + 30
-        flags.append(Flag(x, round(width, 1), 4 + 18 * row, LETTERS[one.kind], number, f"{one.label}: {one.title}"))
+        ends[row] = x + FLAG_WIDTH + 2
+        flags.append(
+            Flag(x, round(width, 1), 4 + 18 * row, LETTERS.get(one.kind, "·"), number, f"{one.label}: {one.title}")
+        )
     return flags
 
 

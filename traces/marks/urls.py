@@ -2,7 +2,8 @@
 
 from django.urls import URLPattern, path
 
-from traces.marks import api, views
+from traces.marks.api import EventList
+from traces.marks.views import timeline
 
-page_patterns: list[URLPattern] = [path("timeline/", views.timeline, name="timeline")]
-api_patterns: list[URLPattern] = [path("events", api.EventList.as_view(), name="api-events")]
+page_patterns: list[URLPattern] = [path("timeline/", timeline, name="timeline")]
+api_patterns: list[URLPattern] = [path("events", EventList.as_view(), name="api-events")]

@@ -91,7 +91,7 @@ def _event(slug: str, number: int, one: Happening) -> dict[str, Any]:
     inner = reverse(routes[one.kind], args=[slug, one.about]) if one.kind in routes else ""
     return {
         "number": number,
-        "letter": LETTERS[one.kind],
+        "letter": LETTERS.get(one.kind, "·"),
         "label": one.label,
         "title": one.title,
         "at": one.at,

@@ -38,7 +38,7 @@ class Superseded(exceptions.APIException):
 
 @method_decorator(login_not_required, name="dispatch")
 class SimilarList(APIView):
-    """The decisions nearest to one in meaning, within the filters; `embedded` is false while it waits for the encoder."""
+    """The decisions nearest to one in meaning, within the filters; `embedded`: the encoder has seen it."""
 
     permissions: ClassVar[dict[str, str]] = {"GET": "decision.read_payload"}
 

@@ -90,18 +90,21 @@ def _known(work: Iterable[_Work]) -> dict[bytes, Vector]:
     known: dict[bytes, Vector] = {}
     for side in ("asked", "answered"):
         rows = Embedding.objects.filter(**{f"{side}_digest__in": wanted}, version=VERSION)
-        for key, vector in rows.order_by(f"{side}_digest").distinct(f"{side}_digest").values_list(f"{side}_digest", side):
+        for key, vector in (
+            rows.order_by(f"{side}_digest").distinct(f"{side}_digest").values_list(f"{side}_digest", side)
+        ):
             known[bytes(key)] = unpacked(vector)
     return known
 
 
 def _add_vectors(work: Sequence[_Work], known: dict[bytes, Vector], encoder: Encode) -> None:
     """Encode each unknown text once, then give every decision its row."""
-    texts: dict[bytes, str] = {}
-    for one in work:
-        for key, text in zip(one.digests, (one.exchange.asked, one.exchange.answered), strict=True):
-            if key and key not in known:
-                texts[key] = text
+    texts = {
+        key: text
+        for one in work
+        for key, text in zip(one.digests, (one.exchange.asked, one.exchange.answered), strict=True)
+        if key and key not in known
+    }
     ordered = sorted(texts, key=lambda key: len(texts[key]))  # a batch of like lengths wastes no padding
     known |= dict(zip(ordered, encoder([texts[key] for key in ordered]), strict=True))
     for one in work:

@@ -167,13 +167,13 @@ def _gelu(x: Matrix) -> Matrix:
 
 
 def packed(vector: NDArray[Any]) -> bytes:
-    """As it is stored: float16, 768 bytes."""
-    return np.asarray(vector, np.float16).tobytes()
+    """As it is stored: float32, 1,536 bytes."""
+    return np.asarray(vector, np.float32).tobytes()
 
 
 def unpacked(data: bytes | memoryview) -> NDArray[np.float32]:
-    """The inverse of `packed`, to float16's exactness."""
-    return np.frombuffer(bytes(data), np.float16).astype(np.float32)
+    """The inverse of `packed`."""
+    return np.frombuffer(bytes(data), np.float32)
 
 
 def signs(vector: NDArray[Any]) -> str:

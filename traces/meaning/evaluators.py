@@ -1,4 +1,6 @@
-"""What can be said of an answer's meaning, evaluator by evaluator. Each is pure and has a version; add one to `EVALUATORS`.
+"""What can be said of an answer's meaning, evaluator by evaluator: each is pure and has a version.
+
+A new one is a function and a line in `EVALUATORS`.
 
 A finding holds a score between 0 and 1, a label and numbers: never words of the content, because findings are kept for
 good and content is not. Whoever changes what an evaluator says changes its version: results of both stay apart.
@@ -78,7 +80,9 @@ def groundedness(seen: Seen) -> Finding | None:
     support = [grounding.support(text, row, given, theirs) for text, row in zip(said, mine, strict=True)]
     held = sum(p >= grounding.SUPPORTED for p in support)
     label = "grounded" if held == len(said) else "partly grounded" if held else "not grounded"
-    return Finding(held / len(said), label, {"sentences": len(said), "supported": held, "least": round(min(support), 4)})
+    return Finding(
+        held / len(said), label, {"sentences": len(said), "supported": held, "least": round(min(support), 4)}
+    )
 
 
 def refusal(seen: Seen) -> Finding | None:
@@ -100,7 +104,7 @@ def consistency(seen: Seen) -> Finding | None:
 
 
 def toxicity(seen: Seen) -> Finding | None:
-    """Insults, threats and slurs by word list: a heuristic, sure of what it finds and blind to what has no such word."""
+    """Insults, threats and obscenities by word list: a heuristic, blind to what has no such word."""
     if not seen.exchange.answered:
         return None
     counts = harm.toxic_counts(seen.exchange.answered)

@@ -81,7 +81,9 @@ def give_feedback(
     judgement.checked()
     request_id = key_id("feedback", by.reference.encode(), idempotency_key.encode()) if idempotency_key else None
     with tenant_atomic(by.tenant_id):
-        fingerprint = crypto.derive(crypto.tenant_key(by.tenant_id), "feedback", dumps(_content(decision_id, judgement)))
+        fingerprint = crypto.derive(
+            crypto.tenant_key(by.tenant_id), "feedback", dumps(_content(decision_id, judgement))
+        )
         decision = get_row(visible_to(by), pk=decision_id)
         if judgement.supersedes:
             get_row(Feedback.objects.filter(decision_id=decision.pk), pk=judgement.supersedes)

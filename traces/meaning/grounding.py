@@ -21,10 +21,14 @@ _END = re.compile(r"(?<=[.!?])\s+|\n+")
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _STOP = frozenset(
-    "the and for are was were with that this from have has had not but you your our their its his her they will would"
-    " can could should may might must been being than then there here what which who whom when where why how all any"
-    " each more most other some such only own same too very just about into over after before also".split()
-)
+    {
+        "the", "and", "for", "are", "was", "were", "with", "that", "this", "from", "have", "has", "had", "not",
+        "but", "you", "your", "our", "their", "its", "his", "her", "they", "will", "would", "can", "could", "should",
+        "may", "might", "must", "been", "being", "than", "then", "there", "here", "what", "which", "who", "whom",
+        "when", "where", "why", "how", "all", "any", "each", "more", "most", "other", "some", "such", "only", "own",
+        "same", "too", "very", "just", "about", "into", "over", "after", "before", "also",
+    }
+)  # fmt: skip
 
 
 def sentences(text: str) -> list[str]:
@@ -62,9 +66,7 @@ def model() -> Linear:
     return Linear.load("support")
 
 
-def support(
-    sentence: str, vector: NDArray[np.float32], context: Sequence[str], vectors: NDArray[np.float32]
-) -> float:
+def support(sentence: str, vector: NDArray[np.float32], context: Sequence[str], vectors: NDArray[np.float32]) -> float:
     """The probability that the context says so; never above one half for a number that the context does not have."""
     row = support_features(sentence, vector, context, vectors)
     p = model().probability(row)

@@ -5,15 +5,18 @@ from collections.abc import Iterator
 
 VERSION = "1"
 _TOXIC = {
-    "insult": r"idiots?|morons?|stupid (?:person|woman|man|people|bitch)|imbeciles?|losers?|scum|worthless|dumbass(?:es)?"
-    r"|assholes?|bastards?|bitch(?:es)?|cunts?|dickheads?|retards?|shut up|you(?:'re| are) (?:pathetic|disgusting|stupid)",
+    "insult": r"idiots?|morons?|stupid (?:person|woman|man|people|bitch)|imbeciles?|losers?|scum|worthless"
+    r"|dumbass(?:es)?|assholes?|bastards?|bitch(?:es)?|cunts?|dickheads?|retards?|shut up"
+    r"|you(?:'re| are) (?:pathetic|disgusting|stupid)",
     "threat": r"i(?:'ll| will) (?:kill|hurt|find|beat|destroy) you|you(?:'ll| will) (?:regret this|pay for this|die)"
     r"|kill yourself|kys|go die|hope you die",
     "obscenity": r"fuck(?:ing|er|ers|ed)?|motherfuck\w*|shit(?:ty|head)?|bullshit|wank\w*",
 }
 _TOXIC_PATTERNS = {name: re.compile(rf"\b(?:{words})\b", re.I) for name, words in _TOXIC.items()}
 _MAIL = re.compile(r"\b[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{2,63}){1,4}\b")
-_PHONE = re.compile(r"(?<![\w.])(?:\+\d{1,3}[ .-]?(?:\(?\d{1,4}\)?[ .-]?){2,5}\d{2,4}|\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4})(?!\w)")
+_PHONE = re.compile(
+    r"(?<![\w.])(?:\+\d{1,3}[ .-]?(?:\(?\d{1,4}\)?[ .-]?){2,5}\d{2,4}|\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4})(?!\w)"
+)
 _DIGITS = re.compile(r"(?<![\w.,])\d(?:[ -]?\d){12,18}(?![\w])")
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b")
 _SSN = re.compile(r"\b(?!000|666|9\d\d)\d{3}-(?!00)\d{2}-(?!0000)\d{4}\b")

@@ -14,7 +14,7 @@ WEIGHTS = Path(__file__).parent / "weights"
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """p = σ(bias + weights · features). `about` says what it was learned from and how well it does on what it never saw."""
+    """p = σ(bias + weights · features). `about` says where it comes from and how well it does on what it never saw."""
 
     weights: Vector
     bias: float

@@ -25,8 +25,10 @@ BY = "by"  # the parameter; `by=meaning` asks for it even where words were found
 _KNOWN = {evaluator.name: evaluator for evaluator in EVALUATORS}
 
 
-def nearest_for(query: Mapping[str, str], wanted: DecisionFilter, decisions: Sequence[Decision], by: Actor) -> Nearest | None:
-    """The nearest in meaning to `q`: when that is asked for, and where neither an id nor words were found; else None."""
+def nearest_for(
+    query: Mapping[str, str], wanted: DecisionFilter, decisions: Sequence[Decision], by: Actor
+) -> Nearest | None:
+    """The nearest in meaning to `q`: when that is asked for, and where no id and no words were found."""
     if not wanted.q or wanted.id_only or query.get("cursor") or not by.may("decision.read_payload"):
         return None
     return near.search(wanted.q, wanted, by=by) if query.get(BY) == "meaning" or not decisions else None

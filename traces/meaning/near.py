@@ -1,34 +1,37 @@
 """What is near in meaning: within one tenant, among what the filters leave, in two looks.
 
-The first compares signs: `bit_count(signs # query)` over the newest `SCANNED` rows, plain PostgreSQL of any version
-that we support, no extension and no index to keep. The second reads the vectors of the `CANDIDATES` that differ least
-and ranks them by cosine. Both looks are bounded, so a search costs the same however much is stored; when the bound is
-reached, the caller is told. An approximate index would have to be searched before the tenant and the filters are
-looked at, and would find fewer than there are; measured, the two looks find what a full comparison finds (98 % of the
-nearest ten at 200,000).
+The first compares signs: `bit_count(signs # query)` over the tenant's newest `SCANNED` rows, plain PostgreSQL of any
+version that we support, no extension and no index to keep. The second reads the vectors of the `CANDIDATES` that
+differ least and ranks them by cosine. Both looks are bounded, so a search costs the same however much is stored; when
+the bound is reached, the caller is told. An approximate index would have to be searched before the tenant and the
+filters are looked at, and would find fewer than there are.
 
 To know what is near a text is to know something of content: the callers require `decision.read_payload`, and record
 what they showed as read.
 """
 
+import time
 import uuid
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
+from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import QuerySet
 from numpy.typing import NDArray
 
 from tenants.access import require
 from tenants.actors import Actor
+from tenants.context import current_tenant_id
 from traces.meaning.encoder import VERSION, encode_one, signs, unpacked
 from traces.models import Decision, Embedding
 from traces.selectors import DecisionFilter, filtered, matching_deployments
 
 SCANNED = 200_000
+BOUND_SECONDS = 60.0
 SCANNED_FOR_PEERS = 2_000
-CANDIDATES = 300
+CANDIDATES = 150
 MOST_SHOWN = 50
 LEAST_LIKE = 0.25  # cosine under which two texts have nothing to do with each other
 
@@ -89,11 +92,13 @@ def answers_to_like(
         answered__isnull=False,
     )
     question = unpacked(own.asked)
-    ids = _closest(rows, _Wanted(question, None, either=False), most * 2, scanned=SCANNED_FOR_PEERS)[0]
+    newest = rows.order_by("-occurred_at", "-id")[:SCANNED_FOR_PEERS]
+    ids = _closest(newest, _Wanted(question, None, either=False), most * 2)
     near = []
     for row in Embedding.objects.filter(pk__in=ids):
-        if row.asked is not None and row.answered is not None and float(unpacked(row.asked) @ question) >= least:
-            near.append(unpacked(row.answered))
+        asked, answered = _vectors(row)
+        if asked is not None and answered is not None and float(asked @ question) >= least:
+            near.append(answered)
     return near[:most]
 
 
@@ -112,40 +117,51 @@ def _rows(wanted: DecisionFilter) -> QuerySet[Embedding]:
     return rows
 
 
-def _closest(
-    rows: QuerySet[Embedding], wanted: _Wanted, size: int, *, scanned: int = SCANNED
-) -> tuple[list[uuid.UUID], bool]:
-    """The first look: ids by differing signs, and whether the bound was reached."""
+def _closest(rows: QuerySet[Embedding], wanted: _Wanted, size: int) -> list[uuid.UUID]:
+    """The first look: ids by how many signs differ."""
     parts, values = [], []
     for name, vector in (("asked_signs", wanted.asked), ("answered_signs", wanted.answered)):
         if vector is not None:
             parts.append(f"bit_count({name} # %s::bit(384))")
             values.append(signs(vector))
-    if wanted.either:
-        distance = f"LEAST({', '.join(parts)})"  # of what is not null
-    else:
-        distance = " + ".join(f"COALESCE({part}, 192)" for part in parts)  # a part that is missing is neither near nor far
-    newest = rows.order_by("-occurred_at", "-id").values("pk", "asked_signs", "answered_signs")[:scanned]
-    inner, params = newest.query.sql_with_params()
+    # LEAST is of what is not null; in a sum, what is missing is neither near nor far.
+    summed = " + ".join(f"COALESCE({part}, 192)" for part in parts)
+    distance = f"LEAST({', '.join(parts)})" if wanted.either else summed
+    try:
+        inner, params = rows.values("pk", "asked_signs", "answered_signs").query.sql_with_params()
+    except EmptyResultSet:  # a filter that names nothing leaves nothing to ask the database
+        return []
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT s.id, count(*) OVER () FROM ({inner}) AS s (id, asked_signs, answered_signs)"
-            f" ORDER BY {distance}, s.id LIMIT %s",
+            f"SELECT s.id FROM ({inner}) AS s (id, asked_signs, answered_signs) ORDER BY {distance}, s.id LIMIT %s",
             [*params, *values, size],
         )
-        found = cursor.fetchall()
-    return [row[0] for row in found], bool(found) and found[0][1] >= scanned
+        return [row[0] for row in cursor.fetchall()]
+
+
+_bounds: dict[uuid.UUID, tuple[float, datetime | None]] = {}
+
+
+def _oldest_looked_at() -> datetime | None:
+    """When the oldest of the tenant's newest `SCANNED` occurred; None: there are no more. Looked up once a minute."""
+    tenant_id, now = current_tenant_id(), time.monotonic()
+    known = _bounds.get(tenant_id)
+    if known is None or now - known[0] > BOUND_SECONDS:
+        times = Embedding.objects.order_by("-occurred_at", "-id").values_list("occurred_at", flat=True)
+        known = _bounds[tenant_id] = now, next(iter(times[SCANNED : SCANNED + 1]), None)
+    return known[1]
 
 
 def _nearest(rows: QuerySet[Embedding], wanted: _Wanted, size: int) -> Nearest:
-    ids, is_partial = _closest(rows, wanted, CANDIDATES)
+    oldest = _oldest_looked_at()
+    ids = _closest(rows.filter(occurred_at__gt=oldest) if oldest else rows, wanted, CANDIDATES)
     ranked = sorted(
         ((_likeness(row, wanted), row.pk) for row in Embedding.objects.filter(pk__in=ids)),
         key=lambda one: (-one[0], one[1]),
     )[:size]
     decisions = Decision.objects.select_related("deployment", "model_version").in_bulk([pk for _, pk in ranked])
     found = [Near(decisions[pk], like) for like, pk in ranked if like >= LEAST_LIKE and pk in decisions]
-    return Nearest(found, is_partial)
+    return Nearest(found, oldest is not None)
 
 
 def _vectors(row: Embedding) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:

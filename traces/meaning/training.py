@@ -43,7 +43,9 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 def read(folder: Path) -> list[dict[str, Any]]:
     """Every labelled answer, with the name of the model that gave it."""
-    return [row | {"model": path.name.split(".")[0]} for path in sorted(folder.glob("*.jsonl.gz")) for row in lines(path)]
+    return [
+        row | {"model": path.name.split(".")[0]} for path in sorted(folder.glob("*.jsonl.gz")) for row in lines(path)
+    ]
 
 
 def held_out(x: NDArray[Any], y: NDArray[Any], groups: NDArray[Any], penalty: float) -> NDArray[np.bool_]:
@@ -104,10 +106,10 @@ def learn_relevance(asked: NDArray[np.float32], answered: NDArray[np.float32]) -
 
 def sentence_pairs(answers: Sequence[str], rng: random.Random) -> list[tuple[int, str, list[str], float]]:
     """(fold, sentence, context, whether it is supported), two an answer."""
-    split = [found for text in answers if len(found := sentences(text)) >= 4]
+    split = [said for text in answers if len(said := sentences(text)) >= 4]
     pairs = []
-    for index, context in enumerate(split):
-        context = context[:MOST_SENTENCES]
+    for index, found in enumerate(split):
+        context = found[:MOST_SENTENCES]
         kept = [word for word in rng.choice(context).split() if rng.random() > 1 / 3]
         foreign = rng.choice(split[(index + 11) % len(split)][:MOST_SENTENCES])
         pairs += [(index % FOLDS, " ".join(kept), context, 1.0), (index % FOLDS, foreign, context, 0.0)]

@@ -24,7 +24,8 @@ def near_rows(found: list[Near], request: TenantRequest) -> list[dict[str, Any]]
     """Lines of the list with how near each is; reading their content is recorded."""
     shown = presentation.rows([one.decision for one in found], request.actor)
     return [
-        row | {"url": reverse("decision-detail", args=[request.seat.slug, row["id"]]), "likeness": f"{one.likeness:.0%}"}
+        row
+        | {"url": reverse("decision-detail", args=[request.seat.slug, row["id"]]), "likeness": f"{one.likeness:.0%}"}
         for row, one in zip(shown, found, strict=True)
     ]
 
@@ -55,7 +56,9 @@ def decision_feedback(request: TenantRequest, pk: uuid.UUID) -> HttpResponse:
         if not form.is_valid():
             raise ValidationError([str(problem) for problems in form.errors.values() for problem in problems])
         said = form.cleaned_data
-        judgement = Judgement("quality", said["label"], None, said["comment"].strip(), str(request.user), said["supersedes"])
+        judgement = Judgement(
+            "quality", said["label"], None, said["comment"].strip(), str(request.user), said["supersedes"]
+        )
         give_feedback(by=request.actor, decision_id=pk, judgement=judgement)
         messages.success(request, "Your judgement is on record.")
     except ValidationError as refused:

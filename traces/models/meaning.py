@@ -34,7 +34,7 @@ class Embedding(TenantModel):
     answered_digest = models.BinaryField(max_length=16, null=True)
     asked_signs = SignField(null=True)
     answered_signs = SignField(null=True)
-    asked = models.BinaryField(null=True)  # float16 × 384, kept apart from the row by PostgreSQL (see the migration)
+    asked = models.BinaryField(null=True)  # float32 × 384, kept apart from the row by PostgreSQL (see the migration)
     answered = models.BinaryField(null=True)
 
     class Meta(TenantModel.Meta):

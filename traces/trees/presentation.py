@@ -161,7 +161,7 @@ def stay_row(stay: Stay, slug: str, user: str) -> dict[str, Any]:
         "name": stay.name or "outside any session",
         "url": own if stay.name else listed,
         "first_at": stay.first_at,
-        "lasted": duration(stay.last_at - stay.first_at),
+        "lasted": duration(stay.last_at - stay.first_at) if stay.n > 1 else "",
         "n": stay.n,
         "systems": ", ".join(stay.systems),
         "cost": costs(stay.costs) or "—",

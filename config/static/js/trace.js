@@ -164,7 +164,7 @@
 
   measure();
   document.querySelector(".trace-pager")?.remove();
-  if (Number(list.dataset.from) === 0) lay([...list.children]);
+  if (Number(list.dataset.from) === 0) lay(rowsOf(list));
   else ask(0).then(({ rows }) => {
     const start = Number(list.dataset.from);
     lay(rows);

@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from django.db import connection, connections
@@ -15,7 +16,7 @@ from traces.search.indexing import index_words, rebuild
 from traces.selectors import DecisionFilter, page
 
 
-def said(cast: Cast, text: str, **changes: object) -> uuid.UUID:
+def said(cast: Cast, text: str, **changes: Any) -> uuid.UUID:
     (pk,) = submit(cast, output=[{"role": "assistant", "content": text}], **changes)
     return pk
 
