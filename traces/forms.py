@@ -35,7 +35,7 @@ class FilterForm(forms.Form):
     since = forms.CharField(required=False, widget=MomentInput)
     until = forms.CharField(required=False, widget=MomentInput)
 
-    SEARCH_HINT: ClassVar[str] = "Words, a \"phrase\", or any id"
+    SEARCH_HINT: ClassVar[str] = 'Words, a "phrase", or any id'
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -13,6 +13,7 @@ import zipfile
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,8 @@ from tenants.models import LedgerLeaf
 from tests.factories.tenants import Cast, make_cast
 from tests.site import RunningSite, running_site
 from tests.tenants.ledger.bundles import write
+from tests.traces.test_backtesting import candidate, finished, start
+from tests.traces.test_backtesting import fresh as backtest_now
 from traces.models import Decision
 
 STREAMS = ROOT.parent / "shared" / "data" / "streams"
@@ -295,3 +298,39 @@ def test_a_log_rolled_back_contradicts_the_newer_head(one: Imported, tmp_path: P
 
     code, words = forged(one, tmp_path, roll_back)
     assert (code, first_bad(words)) == (1, kept)
+
+
+TOPICS = """
+policy: sensitive-topics
+title: Money and health go to a person
+risk_class: low
+on_error: fail_closed
+rules:
+  - id: topic
+    severity: medium
+    message: The answer is about money or health.
+    when: enforcement.exists(e, e.rule.startsWith("topic."))
+    action: route_to_human
+"""
+POLICY_CHANGED_AT = datetime(2026, 3, 12, 19, 24, 6, tzinfo=UTC)
+
+
+def test_a_backtest_shows_what_the_change_of_a_policy_did(site: RunningSite, tmp_path: Path) -> None:
+    """p-policy: from one moment on the application's own guard reports two more topics."""
+    path = STREAMS / "p-policy.jsonl.gz"
+    cast = make_cast()
+    import_all(site, cast, [path], tmp_path)
+    said = [json.loads(line)["policy_triggers"] for line in lines_of(path)]
+    wanted = sum(any(rule.startswith("topic.") for rule in rules) for rules in said)
+
+    version = candidate(cast, TOPICS)
+    since = datetime(2026, 3, 1, tzinfo=UTC)
+    first, second = start(cast, version, since=since), start(cast, version, since=since)
+    result = finished(first)
+    assert finished(second, 97) == result
+    assert bytes(backtest_now(first).sha256) == bytes(backtest_now(second).sha256)
+    assert (result["decisions"], result["flips"]) == (len(said), wanted)
+    assert result["matrix"] == [["allow", "allow", len(said) - wanted], ["allow", "route_to_human", wanted]]
+
+    before = finished(start(cast, version, since=since, until=POLICY_CHANGED_AT))
+    assert before["flips"] == 0
