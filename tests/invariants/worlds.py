@@ -31,6 +31,9 @@ from tests.factories.tenants import Cast, make_cast
 from tests.factories.traces import submit
 from traces.costs.budgeting import BudgetTerms, create_budget
 from traces.costs.services import record_price, restate_costs
+from traces.drift import alerting
+from traces.drift.events import Event
+from traces.models import Decision
 from traces.search.saved import save_view
 from traces.trees.links import LinkTerms, set_apm_link
 
@@ -87,6 +90,15 @@ def superuser() -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
+def an_alert(cast: Cast, decision: uuid.UUID, now: datetime) -> None:
+    """Something was noticed in the deployment of this decision."""
+    at = now.timestamp()
+    event = Event("repeated_requests", "u-1032", at, at, 6, str(decision), "6 identical requests, seconds apart")
+    with tenant_atomic(cast.tenant.pk):
+        deployment = Decision.objects.get(pk=decision).deployment_id
+        alerting.write(cast.tenant.pk, deployment, event, None, at)
+
+
 def make_world() -> World:
     """A tenant in which everything has happened once."""
     cast = make_cast()
@@ -104,6 +116,7 @@ def make_world() -> World:
     set_apm_link(by=cast.owner, terms=LinkTerms("Jaeger", "jaeger", "https://jaeger.example.com/trace/{trace_id}"))
     save_view(by=cast.auditor, name="The first user", query={"user": "u-1032"}, is_shared=True)
     (decision, *_) = submit(cast, 3, source_seq=1, occurred_at=None)
+    an_alert(cast, decision, today)
     team = make_team(cast)
     case = reopened_case(team, system="loan-assistant")
     guest = cast.people[Role.EXTERNAL_AUDITOR]

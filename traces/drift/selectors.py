@@ -70,7 +70,7 @@ def list_watched(limit: int = 200) -> list[Watched]:
     """Deployments that are watched, the most recently active first."""
     rows = list(DriftWatch.objects.defer("state").order_by("-seen_to")[:limit])
     deployments = Deployment.objects.in_bulk([row.pk for row in rows])
-    return [Watched(deployments[row.pk], row.n_seen, row.n_seen < 200) for row in rows]
+    return [Watched(deployments[row.pk], row.n_seen, row.n_seen < 200) for row in rows if row.pk in deployments]
 
 
 def as_json(shown: Shown, *, with_evidence: bool = False) -> dict[str, Any]:

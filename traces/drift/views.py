@@ -61,6 +61,8 @@ def drift_detail(request: TenantRequest, pk: uuid.UUID) -> HttpResponse:
 
 
 def _act(request: TenantRequest, pk: uuid.UUID, done: str, act: Callable[[str], Any]) -> HttpResponse:
+    require(request.actor, "drift.manage")
+    get_alert(request.actor, pk)  # a foreign one is as absent as a missing one, whatever else was sent
     try:
         act(request.POST.get("reason", ""))
         messages.success(request, done)
