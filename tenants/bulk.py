@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 from psycopg.abc import DumperKey
 from psycopg.adapt import Buffer, Dumper, PyFormat
@@ -151,16 +152,27 @@ def insert_together(using: str, tenant_id: uuid.UUID, inserts: Sequence[tuple[Bu
         parts += (b", t%d AS (" % number, statement, b")")
     query = b"".join([*parts, b" SELECT count(*) FROM t0"])
     values = [value for table, rows in given for value in table.parameters(tenant_id, rows)]
-    with connections[using].wrap_database_errors, raw_cursor(using) as cursor:
+    with raw_cursor(using) as cursor:
         cursor.execute(query, values)
         row = cursor.fetchone()
     return int(row[0]) if row else 0
 
 
-def raw_cursor(using: str) -> psycopg.Cursor[Any]:
+class RawCursor(psycopg.Cursor[Any]):
+    """psycopg's own cursor, whose errors are Django's: who waits for a lost database knows only those."""
+
+    wrapper: BaseDatabaseWrapper
+
+    def execute(self, *args: Any, **kwargs: Any) -> Self:
+        with self.wrapper.wrap_database_errors:
+            return super().execute(*args, **kwargs)
+
+
+def raw_cursor(using: str) -> RawCursor:
     """A server-binding cursor on a Django connection that is already inside `tenant_atomic`."""
     wrapper = connections[using]
     wrapper.ensure_connection()
-    cursor: psycopg.Cursor[Any] = psycopg.Cursor(wrapper.connection)
+    cursor = RawCursor(wrapper.connection)
+    cursor.wrapper = wrapper
     cursor.adapters.register_dumper(PackedArray, PackedArrayDumper)
     return cursor
