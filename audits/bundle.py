@@ -12,9 +12,10 @@ from typing import IO, Any
 
 from audits.bundle_writer import ERASED, TOOLS, BundleWriter, record_document
 from audits.content import case_content, file_document
+from audits.drawing import indexes_of
 from audits.evidence import files_of, open_evidence
-from audits.models import Case, CaseEvent, CaseItem, CaseRevision
-from audits.populations import indexes_of, seed_checkpoint
+from audits.models import Case, CaseEvent, CaseItem, CaseRevision, Sample
+from audits.populations import seed_checkpoint
 from audits.publishing import report_pdf, stored_report
 from audits.reading import reader_in
 from audits.selectors import items_of, population_of
@@ -133,6 +134,9 @@ def _add_population(writer: BundleWriter, case: Case) -> None:
         writer.add("population/seed-checkpoint.txt", seed.note)
     else:
         writer.leave_out("population/seed-checkpoint.txt", NOT_COVERED)
+    sample = Sample.objects.filter(population=population).first()
+    if sample is not None and sample.frame is not None:
+        writer.add("population/frame.csv", bytes(sample.frame))
 
 
 def _add_records(writer: BundleWriter, case: Case, by: Actor, checkpoint: LedgerCheckpoint) -> None:

@@ -155,7 +155,37 @@ def _sample(case: Case) -> dict[str, Any] | None:
         "seed": bytes(sample.seed).hex() if sample.seed else None,
         "seed_checkpoint_size": sample.seed_checkpoint_size,
         "justification": sample.justification,
-    }
+    } | _set(
+        {
+            "level": sample.level,
+            "aql": sample.aql,
+            "code_letter": sample.code_letter,
+            "stratify_by": sample.stratify_by,
+            "minimum": sample.minimum,
+            "rules": sample.rules,
+            "currency": sample.currency,
+            "value_micros": sample.value_micros,
+            "expected_micros": sample.expected_micros,
+            "tolerable_micros": sample.tolerable_micros,
+            "interval_micros": sample.interval_micros,
+            "strata": [
+                {
+                    "number": number,
+                    "name": part.name,
+                    "population": part.population,
+                    "size": part.size,
+                    "value": part.value,
+                }
+                for number, part in enumerate(sample.parts, start=1)
+            ],
+            "frame_sha256": bytes(sample.frame_sha256).hex() if sample.frame_sha256 else None,
+        }
+    )
+
+
+def _set(members: Mapping[str, Any]) -> dict[str, Any]:
+    """The members that say something: what a method has no use for is not there, in what was signed before it too."""
+    return {name: value for name, value in members.items() if value}
 
 
 def _item(item: CaseItem) -> dict[str, Any]:
@@ -169,7 +199,14 @@ def _item(item: CaseItem) -> dict[str, Any]:
         "note": item.note,
         "preparer": _id(item.preparer_id),
         "concluded_at": item.concluded_at.isoformat() if item.concluded_at else None,
-    }
+    } | _set(
+        {
+            "stratum": item.stratum,
+            "amount_micros": item.amount_micros,
+            "replaces": item.replaces,
+            "replaced_by": item.replaced_by,
+        }
+    )
 
 
 def _finding(finding: Finding, history: list[dict[str, Any]]) -> dict[str, Any]:

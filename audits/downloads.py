@@ -38,7 +38,7 @@ def _answer(case: Case, report: Report) -> HttpResponse:
         return HttpResponse("This report was erased.", status=410, content_type="text/plain")
     headers = {
         "Content-Disposition": content_disposition_header(True, report_filename(case, report)) or "",
-        "Content-Digest": f"sha-256=:{b64encode(bytes(report.sha256)).decode()}:",
+        "Content-Digest": f"sha-256=:{b64encode(report.file_sha256).decode()}:",
         "X-Content-Type-Options": "nosniff",
     }
     return HttpResponse(pdf, content_type=PDF, headers=headers)

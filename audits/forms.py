@@ -1,5 +1,6 @@
 """Forms of the case pages. They check shape; rules are the services'."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
@@ -7,6 +8,8 @@ from django import forms
 from audits.models import CaseType, FindingKind, Severity
 from audits.populations import SamplePlan
 from audits.sampling import Method
+from audits.sampling.lots import AQLS, Level
+from audits.sampling.methods import Rule, Stratify
 from audits.services import Brief, FindingText
 from tenants.models import Membership, User
 
@@ -89,33 +92,94 @@ class ReasonForm(VersionedForm):
     reason = forms.CharField(required=False)
 
 
-class SampleForm(VersionedForm):
-    """Rates in per cent."""
+RATE: dict[str, Any] = {"min_value": 0, "max_value": 99, "decimal_places": 2, "required": False}
+AMOUNT: dict[str, Any] = {"min_value": 0, "max_digits": 15, "decimal_places": 6, "required": False}
+RISKED = ("tolerable", "expected", "overreliance")
+SAMPLE_FIELDS: Mapping[Method, tuple[str, ...]] = {
+    Method.ATTRIBUTE: RISKED,
+    Method.DISCOVERY: ("critical", "overreliance"),
+    Method.LOT: ("level", "aql", "overreliance"),
+    Method.STRATIFIED: ("stratify_by", "minimum", *RISKED, "size"),
+    Method.MONETARY: ("tolerable_amount", "expected_amount", "overreliance"),
+    Method.RANDOM: ("size", "overreliance"),
+    Method.EXCEPTIONS: ("rules",),
+    Method.ALL: (),
+}
+NEEDED: Mapping[Method, tuple[str, ...]] = {
+    Method.ATTRIBUTE: ("tolerable",),
+    Method.DISCOVERY: ("critical",),
+    Method.STRATIFIED: ("stratify_by",),
+    Method.MONETARY: ("tolerable_amount",),
+    Method.RANDOM: ("size",),
+    Method.EXCEPTIONS: ("rules",),
+    Method.ALL: ("justification",),
+}
 
-    method = forms.ChoiceField(choices=Method.choices, initial=Method.ATTRIBUTE)
-    tolerable = forms.DecimalField(
-        label="Tolerable rate, %", required=False, min_value=0, max_value=99, decimal_places=2, initial=5
+
+class SampleForm(VersionedForm):
+    """What one method needs to know. Rates in per cent, amounts in units of money."""
+
+    method = forms.ChoiceField(choices=Method.choices, widget=forms.HiddenInput)
+    stratify_by = forms.ChoiceField(label="Strata by", choices=Stratify.choices, initial=Stratify.OUTCOME)
+    minimum = forms.IntegerField(
+        label="At least, from each stratum", min_value=1, max_value=1_000, initial=5, required=False
     )
-    expected = forms.DecimalField(
-        label="Expected rate, %", required=False, min_value=0, max_value=99, decimal_places=2, initial=0
+    rules = forms.MultipleChoiceField(
+        label="What makes a decision an exception", choices=Rule.choices, widget=forms.CheckboxSelectMultiple
     )
+    level = forms.ChoiceField(label="Inspection level", choices=Level.choices, initial=Level.II)
+    aql = forms.ChoiceField(
+        label="AQL, % nonconforming", choices=[(aql, aql) for aql in AQLS], initial="1.0",
+        help_text="The acceptance quality limit: the worst process average that is still tolerable.",
+    )  # fmt: skip
+    critical = forms.DecimalField(
+        label="Critical rate, %", initial=1, help_text="A rate that must not go undiscovered.", **RATE
+    )
+    tolerable = forms.DecimalField(label="Tolerable rate, %", initial=5, **RATE)
+    expected = forms.DecimalField(label="Expected rate, %", initial=0, **RATE)
+    tolerable_amount = forms.DecimalField(
+        label="Tolerable misstatement", help_text="In the currency of the costs.", **AMOUNT
+    )
+    expected_amount = forms.DecimalField(label="Expected misstatement", initial=0, **AMOUNT)
     overreliance = forms.TypedChoiceField(
         label="Risk of overreliance", choices=[(500, "5 %"), (1000, "10 %")], coerce=int, initial=500
     )
-    size = forms.IntegerField(label="Size, for a random sample", required=False, min_value=1)
-    justification = forms.CharField(label="Why every decision, where all are examined", required=False, widget=LINES)
+    size = forms.IntegerField(
+        label="Size", required=False, min_value=1, help_text="Left empty, it is computed from the rates."
+    )
+    justification = forms.CharField(required=False, widget=LINES, help_text="What a reader should know of the choice.")
+
+    def __init__(self, data: Any = None, *, method: Method, **kwargs: Any) -> None:
+        super().__init__(data, **kwargs)
+        self.of = method
+        kept = {"version", "method", "justification", *SAMPLE_FIELDS[method]}
+        self.fields = {name: field for name, field in self.fields.items() if name in kept}
+        self.fields["method"].initial = method
+        for name in NEEDED.get(method, ()):
+            self.fields[name].required = True
+        if method == Method.RANDOM:
+            self.fields["size"].help_text = ""
+        if method == Method.ALL:
+            self.fields["justification"].help_text = "Why every decision is examined."
 
     def plan(self) -> SamplePlan:
         """What the service wants to know."""
-        data = self.cleaned_data
-        tolerable = data["tolerable"]
+        said = {name: value for name, value in self.cleaned_data.items() if value not in (None, "")}
+        rate = said.get("critical", said.get("tolerable"))
         return SamplePlan(
-            method=Method(data["method"]),
-            size=data["size"] or 0,
-            expected_bp=int((data["expected"] or 0) * 100),
-            tolerable_bp=None if tolerable is None else int(tolerable * 100),
-            overreliance_bp=data["overreliance"],
-            justification=data["justification"],
+            method=self.of,
+            size=said.get("size", 0),
+            expected_bp=int(said.get("expected", 0) * 100),
+            tolerable_bp=None if rate is None else int(rate * 100),
+            overreliance_bp=said.get("overreliance", 500),
+            justification=said.get("justification", ""),
+            level=Level(said.get("level", Level.II)),
+            aql=said.get("aql", ""),
+            stratify_by=Stratify(said["stratify_by"]) if "stratify_by" in said else None,
+            minimum=said.get("minimum", 1),
+            rules=tuple(Rule(rule) for rule in said.get("rules", ())),
+            expected_micros=int(said.get("expected_amount", 0) * 1_000_000),
+            tolerable_micros=int(said.get("tolerable_amount", 0) * 1_000_000),
         )
 
 

@@ -9,11 +9,13 @@ from collections.abc import Iterable, Sequence
 
 from django.db.models import QuerySet
 
+from audits.certificates import report_certificate
 from audits.content import case_content, content_sha256
 from audits.models import Case, CaseEvent, CaseItem, CaseRevision, Finding, Population, Sample, Signature
 from audits.populations import scope_of
 from audits.reports.data import (
     Attachment,
+    FileSigner,
     FindingLine,
     Freeze,
     Head,
@@ -27,8 +29,9 @@ from audits.reports.data import (
     SampleDrawn,
     SignatureLine,
 )
+from audits.sample_pages import strata_rows, terms
 from audits.sampling import Evaluation, Method
-from audits.selectors import evaluation_of, items_of, progress_of
+from audits.selectors import evaluation_of, items_of, progress_of, sample_from
 from audits.workflow import NotAllowed
 from policies.models import PolicySet, PolicyVersion
 from tenants.ids import uuid7_time
@@ -58,9 +61,10 @@ def report_data(case: Case) -> ReportData:
     rows = list(items_of(case).select_related("decision__deployment", "decision__model_version"))
     freezes = list(Population.objects.filter(case=case, revision=case.revision).order_by("id").defer("leaf_indexes"))
     population = freezes[-1] if freezes else None
-    sample = Sample.objects.filter(population=population).first() if population else None
+    sample = sample_from(population) if population else None
     signatures = list(Signature.objects.filter(case=case, revision=case.revision).order_by("id"))
     checkpoint = latest_checkpoint(population.shard) if population else None
+    certificate = report_certificate() if case.is_sealed else None
     decisions = [row.decision for row in rows]
     return ReportData(
         head=_head(case, signatures),
@@ -68,7 +72,7 @@ def report_data(case: Case) -> ReportData:
         population=_freeze(population) if population else None,
         earlier_freezes=tuple(_freeze(row) for row in freezes[:-1]),
         sample=_sample(sample) if sample else None,
-        limit=_limit(evaluation_of(sample, progress_of(case))),
+        limit=_limit(evaluation_of(case, sample, progress_of(case))),
         items=_items(case, rows),
         findings=tuple(_finding(row) for row in _findings(case)),
         policy_sets=_policy_sets(decisions),
@@ -79,6 +83,7 @@ def report_data(case: Case) -> ReportData:
         content=content,
         content_sha256=content_sha256(content),
         proofs=_proofs(rows[:ATTACHED_PROOFS], checkpoint) if checkpoint else (),
+        file_signer=FileSigner(certificate.subject, certificate.sha256) if certificate else None,
         unproven=sum(1 for row in rows if checkpoint is None or row.leaf_index >= checkpoint.size),
     )
 
@@ -132,17 +137,22 @@ def _freeze(row: Population) -> Freeze:
 
 def _sample(row: Sample) -> SampleDrawn:
     return SampleDrawn(
+        kind=row.method,
         method=Method(row.method).label,
         is_everything=row.method == Method.ALL,
         size=row.size,
         acceptable=row.acceptable,
         expected_rate=_rate(row.expected_bp),
         tolerable_rate=row.tolerable_rate,
-        overreliance=_rate(row.overreliance_bp) or 0.05,
+        overreliance=row.risk,
         seed=bytes(row.seed) if row.seed else None,
         seed_checkpoint_size=row.seed_checkpoint_size,
         justification=row.justification,
         drawn_at=row.drawn_at,
+        terms=tuple(terms(row)),
+        strata=tuple((part["name"], part["population"], part["size"], part["value"]) for part in strata_rows(row)),
+        code_letter=row.code_letter,
+        interval=dict(terms(row)).get("Sampling interval", ""),
     )
 
 
@@ -153,7 +163,16 @@ def _rate(basis_points: int | None) -> float | None:
 def _limit(found: Evaluation | None) -> Limit | None:
     if found is None:
         return None
-    return Limit(found.n, found.deviations, found.upper_limit, found.tolerable_rate, found.is_acceptable)
+    return Limit(
+        found.n,
+        found.deviations,
+        found.observed,
+        found.upper_limit,
+        found.tolerable_rate,
+        found.is_acceptable,
+        found.words,
+        found.basis,
+    )
 
 
 def _items(case: Case, rows: Sequence[CaseItem]) -> tuple[ItemLine, ...]:
@@ -184,6 +203,8 @@ def _item(row: CaseItem, preparer: str, is_erased: bool) -> ItemLine:
         note=row.note,
         preparer=preparer,
         is_erased=is_erased,
+        replaces=row.replaces,
+        replaced_by=row.replaced_by,
     )
 
 

@@ -14,6 +14,7 @@ from tenants.context import tenant_atomic
 from tenants.crypto import SealError
 from tenants.events import Tag
 from tenants.ledger.commitments import parse_leaf
+from tenants.ledger.links import links
 from tenants.ledger.log import append
 from tenants.ledger.reader import NotThere, log_of, signed_head, trust_policy
 from tenants.ledger.receipts import receipt_signer
@@ -45,6 +46,7 @@ def export_log(
             writer.add_stream("leaves.jsonl", _leaf_lines(head))
             writer.add_stream("hashes.bin", (bytes(leaf.leaf_hash) for leaf in _leaves(head, "leaf_hash")))
             _add_heads(writer, head)
+            _add_earlier(writer, head.shard)
             if with_records:
                 _add_records(writer, by, head)
             else:
@@ -92,6 +94,18 @@ def _add_heads(writer: BundleWriter, head: LedgerCheckpoint) -> None:
         writer.leave_out("checkpoints", f"of {len(sizes):,} older signed heads, one in {step} is here")
     for checkpoint in older.filter(size__in=sizes[::step]):
         writer.add(f"checkpoints/{checkpoint.size}.txt", checkpoint.note)
+
+
+def _add_earlier(writer: BundleWriter, shard: int) -> None:
+    """The frozen logs before this one up to their last good heads, and what the first leaf after each says of it."""
+    for earlier, link in links(range(1, shard)).items():
+        event = LedgerEvent.objects.get(pk=link.event_id)
+        content = Content({"event": bytes(event.body)}, {"event": bytes(event.salt)})
+        writer.add(f"links/{earlier}.json", record_document(event.pk, content, {}))
+        last = LedgerCheckpoint.objects.filter(shard=earlier, size=link.size).first()
+        if last is not None:
+            writer.add(f"earlier/{earlier}/checkpoint.txt", last.note)
+            writer.add_stream(f"earlier/{earlier}/leaves.jsonl", _leaf_lines(last))
 
 
 def _add_frame(writer: BundleWriter) -> None:

@@ -1,12 +1,12 @@
 """Freezing a population at a signed checkpoint, and drawing a sample from it that anyone can draw again."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 
 from audits import sampling
+from audits.drawing import INDEX_BYTES, Chosen, SamplePlan, draw, indexes_of
 from audits.models import Case, CaseItem, Population, Sample, SelectedBy
-from audits.sampling import Method, SamplingError
+from audits.sampling.methods import SEEDLESS
 from audits.selectors import population_of
 from audits.timeline import move, open_to_change, refuse, target
 from audits.workflow import Action, State
@@ -18,31 +18,14 @@ from tenants.ledger.log import active_log
 from tenants.models import LedgerCheckpoint, LedgerLeaf
 from traces.selectors import DecisionFilter, filtered
 
-INDEX_BYTES = 8
+__all__ = ["SamplePlan", "draw_sample", "freeze_population", "indexes_of", "scope_of", "seed_checkpoint"]
+
 MAX_POPULATION = 5_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class SamplePlan:
-    """How to draw. Rates in basis points (500 is 5 %)."""
-
-    method: Method
-    size: int = 0  # RANDOM only
-    expected_bp: int = 0
-    tolerable_bp: int | None = None
-    overreliance_bp: int = 500
-    justification: str = ""  # ALL only: why everything is examined
 
 
 def scope_of(case: Case) -> DecisionFilter:
     """The filter that the case was opened with."""
     return DecisionFilter.from_query(parse_strict(bytes(case.scope_query)))
-
-
-def indexes_of(population: Population) -> list[int]:
-    """The leaf indexes of the population, ascending."""
-    data = bytes(population.leaf_indexes)
-    return [int.from_bytes(data[at : at + INDEX_BYTES], "big") for at in range(0, len(data), INDEX_BYTES)]
 
 
 def freeze_population(*, by: Actor, case: Case, reason: str = "", version: int | None = None) -> Population:
@@ -110,77 +93,55 @@ def draw_sample(*, by: Actor, case: Case, plan: SamplePlan, version: int | None 
         population = population_of(locked)
         if population is None:
             raise refuse(locked, by, "Freeze the population first.")
-        size = sample_size(plan, population.count)
-        checkpoint = None if plan.method == Method.ALL else seed_checkpoint(population)
-        if checkpoint is None and plan.method != Method.ALL:
+        checkpoint = None if plan.method in SEEDLESS else seed_checkpoint(population)
+        if checkpoint is None and plan.method not in SEEDLESS:
             raise refuse(locked, by, "The seed comes from the first checkpoint after the freeze: due within seconds.")
-        seed = sampling.seed_of(bytes(checkpoint.root), locked.pk) if checkpoint else None
-        indexes = indexes_of(population)
-        chosen = sampling.select(seed, indexes, size.n) if seed else indexes
-        sample = _keep_sample(population, plan, size, seed, checkpoint)
+        seed = sampling.seed_of(bytes(checkpoint.root), locked.pk) if checkpoint else b""
+        sample, chosen = draw(plan, population, seed)
+        sample.seed_checkpoint_size = checkpoint.size if checkpoint else None
+        sample.save(force_insert=True)
         _keep_items(locked, population, chosen, SelectedBy.SAMPLE if seed else SelectedBy.QUERY)
-        body = {"method": plan.method, "size": sample.size, "seed": seed.hex() if seed else None}
-        move(locked, by, Action.BEGIN, tag=Tag.CASE_SAMPLE_DRAWN, body=body | {"population": str(population.pk)})
+        move(locked, by, Action.BEGIN, tag=Tag.CASE_SAMPLE_DRAWN, body=_drawn(sample))
     return sample
 
 
-def sample_size(plan: SamplePlan, population: int) -> sampling.Size:
-    """How many items the plan asks for, at most the population. Raises `SamplingError`."""
-    if plan.method == Method.ALL:
-        if not plan.justification.strip():
-            raise SamplingError("Say why every decision is examined.")
-        size = sampling.Size(population, 0)
-    elif plan.method == Method.RANDOM:
-        if plan.size < 1:
-            raise SamplingError("Say how many decisions to draw.")
-        size = sampling.Size(min(plan.size, population), 0)
-    else:
-        if plan.tolerable_bp is None:
-            raise SamplingError("Say which rate of deviation is tolerable.")
-        computed = sampling.attribute_size(
-            plan.expected_bp / 10_000, plan.tolerable_bp / 10_000, plan.overreliance_bp / 10_000
-        )
-        size = sampling.Size(min(computed.n, population), computed.acceptable)
-    if size.n > sampling.MAX_SAMPLE:
-        raise SamplingError(f"A case holds at most {sampling.MAX_SAMPLE:,} items; draw a sample or narrow the scope.")
-    return size
+def _drawn(sample: Sample) -> dict[str, object]:
+    """What the log keeps of a draw: with the population's hash it fixes which items must have come of it."""
+    fixed = {"interval_micros": sample.interval_micros, "strata": sample.strata}
+    if sample.frame_sha256:
+        fixed["frame_sha256"] = bytes(sample.frame_sha256).hex()
+    return {
+        "method": sample.method,
+        "size": sample.size,
+        "seed": bytes(sample.seed).hex() if sample.seed else None,
+        "population": str(sample.population_id),
+    } | {name: value for name, value in fixed.items() if value}
 
 
-def _keep_sample(
-    population: Population,
-    plan: SamplePlan,
-    size: sampling.Size,
-    seed: bytes | None,
-    checkpoint: LedgerCheckpoint | None,
-) -> Sample:
-    is_attribute = plan.method == Method.ATTRIBUTE
-    return Sample.objects.create(
-        population=population,
-        method=plan.method,
-        size=size.n,
-        acceptable=size.acceptable,
-        expected_bp=plan.expected_bp if is_attribute else None,
-        tolerable_bp=plan.tolerable_bp,
-        overreliance_bp=plan.overreliance_bp,
-        seed=seed,
-        seed_checkpoint_size=checkpoint.size if checkpoint else None,
-        justification=plan.justification.strip(),
-    )
-
-
-def _keep_items(case: Case, population: Population, chosen: list[int], selected_by: SelectedBy) -> None:
-    leaves = LedgerLeaf.objects.filter(shard=population.shard, leaf_index__in=chosen)
+def _keep_items(case: Case, population: Population, chosen: Sequence[Chosen], selected_by: SelectedBy) -> None:
+    wanted = [one.leaf_index for one in chosen]
+    leaves = LedgerLeaf.objects.filter(shard=population.shard, leaf_index__in=wanted)
     by_index = {leaf.leaf_index: leaf for leaf in leaves.only("tenant_id", "shard", "leaf_index", "rid", "leaf_hash")}
     items = (
-        CaseItem(
-            case=case,
-            revision=case.revision,
-            ordinal=ordinal,
-            decision_id=by_index[index].rid,
-            leaf_index=index,
-            leaf_hash=bytes(by_index[index].leaf_hash),
-            selected_by=selected_by,
-        )
-        for ordinal, index in enumerate(chosen, start=1)
+        item_of(case, ordinal, by_index[one.leaf_index], one, selected_by)
+        for ordinal, one in enumerate(chosen, start=1)
     )
     CaseItem.objects.bulk_create(items, batch_size=1_000)
+
+
+def item_of(
+    case: Case, ordinal: int, leaf: LedgerLeaf, chosen: Chosen, selected_by: SelectedBy, replaces: int | None = None
+) -> CaseItem:
+    """An item, not yet stored, for a leaf that was drawn."""
+    return CaseItem(
+        case=case,
+        revision=case.revision,
+        ordinal=ordinal,
+        decision_id=leaf.rid,
+        leaf_index=leaf.leaf_index,
+        leaf_hash=bytes(leaf.leaf_hash),
+        selected_by=selected_by,
+        stratum=chosen.stratum,
+        amount_micros=chosen.amount,
+        replaces=replaces,
+    )

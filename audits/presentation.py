@@ -15,13 +15,11 @@ from audits.models import (
     CaseItem,
     Conclusion,
     Finding,
-    Population,
     Report,
     ReportKind,
-    Sample,
     Signature,
 )
-from audits.sampling import Evaluation, Method
+from audits.sampling import Evaluation
 from audits.selectors import Progress
 from audits.workflow import Action, State
 from tenants.events import Tag
@@ -102,6 +100,7 @@ TITLES: Mapping[str, str] = {
     Tag.CASE_CLOCK_EXTENDED: "Clock extended",
     Tag.CASE_CLOCK_MET: "Clock met",
     Tag.CASE_SAMPLE_DRAWN: "Sample drawn",
+    Tag.CASE_ITEM_REPLACED: "Item replaced",
     Tag.CASE_SIGNED: "Signature",
     Tag.PROCEDURE_WRITTEN: "Procedure written",
     Tag.TEST_PERFORMED: "Test performed",
@@ -185,21 +184,6 @@ def buttons(slug: str, case: Case, actions: Iterable[Action]) -> list[dict[str, 
     ]
 
 
-def population_panel(population: Population | None, sample: Sample | None) -> dict[str, Any] | None:
-    """What was frozen and how it was drawn from."""
-    if population is None:
-        return None
-    return {
-        "count": population.count,
-        "checkpoint_size": population.checkpoint_size,
-        "root": bytes(population.checkpoint_root).hex(),
-        "frozen_at": population.frozen_at,
-        "method": Method(sample.method).label if sample else "",
-        "seed": bytes(sample.seed).hex() if sample and sample.seed else "",
-        "sample": sample.size if sample else None,
-    }
-
-
 def progress_panel(progress: Progress, evaluation: Evaluation | None) -> dict[str, Any] | None:
     """The bar over the items."""
     if not progress.total:
@@ -243,7 +227,11 @@ def item_row(
         "note": item.note,
         "reviewer": str(item.preparer) if item.preparer else "",
         "reviewed_at": item.concluded_at,
-        "review_url": page_url(slug, "case-item", case, item.pk) if is_workable else None,
+        "review_url": page_url(slug, "case-item", case, item.pk) if is_workable and not item.replaced_by else None,
+        "stratum": item.stratum,
+        "replaces": item.replaces,
+        "replaced_by": item.replaced_by,
+        "may_replace": item.is_ranked,
     }
 
 
@@ -307,7 +295,8 @@ def report_panel(slug: str, case: Case, report: Report | None) -> dict[str, Any]
         return None
     return {
         "url": page_url(slug, "case-report", case),
-        "sha256": bytes(report.sha256).hex(),
+        "sha256": report.file_sha256.hex(),
+        "pades": report.get_pades_display(),
         "built_at": report.built_at,
         "is_draft": report.kind == ReportKind.DRAFT,
     }

@@ -8,6 +8,11 @@ from django.db.models import Count, Q, QuerySet
 from audits import sampling
 from audits.access import visible_cases
 from audits.models import Case, CaseEvent, CaseItem, Conclusion, Finding, Population, Sample
+from audits.sampling import Evaluation, Method
+from audits.sampling.evaluation import Units, evaluate_discovery, evaluate_lot, evaluate_strata, evaluate_units
+from audits.sampling.methods import SEEDLESS
+from audits.sampling.money import CERTAIN
+from audits.sampling.strata import Part
 from audits.workflow import State
 from tenants.actors import Actor
 
@@ -51,7 +56,15 @@ def population_of(case: Case) -> Population | None:
 def sample_of(case: Case) -> Sample | None:
     """The sample drawn from the population in use."""
     population = population_of(case)
-    return Sample.objects.filter(population=population).first() if population else None
+    return sample_from(population) if population else None
+
+
+def sample_from(population: Population) -> Sample | None:
+    """The sample drawn from a population, without its frame, which may be large."""
+    sample = Sample.objects.filter(population=population).defer("frame").first()
+    if sample is not None:
+        sample.population = population
+    return sample
 
 
 def items_of(case: Case) -> "QuerySet[CaseItem]":
@@ -76,15 +89,46 @@ def _conclusion_counts(prefix: str = "") -> dict[str, Count]:
     }
 
 
-def evaluation_of(sample: Sample | None, progress: Progress) -> sampling.Evaluation | None:
-    """What the sample says so far; None before anything applicable was concluded, or where all was examined."""
-    if sample is None or not progress.examined or sample.method == sampling.Method.ALL:
+def evaluation_of(case: Case, sample: Sample | None, progress: Progress) -> Evaluation | None:
+    """What the sample says so far; None before anything applicable was concluded, or where nothing was left to chance.
+
+    An item that says nothing (not applicable, not concluded yet) counts neither for nor against.
+    """
+    if sample is None or not progress.examined or sample.method in SEEDLESS:
         return None
-    risk = (sample.overreliance_bp or 500) / 10_000
-    return sampling.evaluate(progress.deviations, progress.examined, sample.tolerable_rate, risk)
+    n, deviations, risk = progress.examined, progress.deviations, sample.risk
+    if sample.method == Method.LOT:
+        return evaluate_lot(deviations, n, sample.acceptable, sample.aql, risk)
+    if sample.method == Method.DISCOVERY:
+        return evaluate_discovery(deviations, n, sample.population.count, sample.tolerable_rate or 0, risk)
+    if sample.method == Method.STRATIFIED:
+        return evaluate_strata(_parts(case, sample), sample.tolerable_rate, risk)
+    if sample.method == Method.MONETARY:
+        return _units(case, sample, n)
+    return sampling.evaluate(deviations, n, sample.tolerable_rate, risk)
 
 
-TABS = {"": Q(), "todo": Q(conclusion=""), "failed": Q(conclusion__in=[Conclusion.FAIL, Conclusion.EXCEPTION])}
+DEVIATES = Q(conclusion__in=[Conclusion.FAIL, Conclusion.EXCEPTION])
+
+
+def _parts(case: Case, sample: Sample) -> list[Part]:
+    """Each stratum with what its items show, in one query."""
+    said = items_of(case).order_by().exclude(conclusion__in=["", Conclusion.NOT_APPLICABLE]).values_list("stratum")
+    rows = said.annotate(n=Count("id"), deviating=Count("id", filter=DEVIATES))
+    found = {stratum: (n, deviating) for stratum, n, deviating in rows}
+    return [
+        Part(stratum.population, *found.get(number, (0, 0))) for number, stratum in enumerate(sample.parts, start=1)
+    ]
+
+
+def _units(case: Case, sample: Sample, n: int) -> Evaluation:
+    rows = items_of(case).order_by().filter(DEVIATES).values_list("stratum", "amount_micros")
+    known = [amount or 0 for stratum, amount in rows if stratum == CERTAIN]
+    units = Units(sample.interval_micros or 0, sample.value_micros or 0, sample.tolerable_micros or 0, sample.currency)
+    return evaluate_units(n, known, len(rows) - len(known), units, sample.risk)
+
+
+TABS = {"": Q(), "todo": Q(conclusion=""), "failed": DEVIATES}
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,8 @@ def case_detail(
                 "kind": report.kind,
                 "sha256": bytes(report.sha256).hex(),
                 "bytes": report.bytes,
+                "file_sha256": report.file_sha256.hex(),
+                "pades": report.pades or None,
                 "built_at": report.built_at,
             }
             for report in case.reports.filter(revision=case.revision).order_by("id")

@@ -172,8 +172,10 @@ def review_item(*, by: Actor, item: CaseItem, conclusion: str, note: str = "") -
         raise ValidationError({"note": "Say in a few words what is wrong."})
     with tenant_atomic(by.tenant_id):
         case = open_to_change(by, item.case_id)
-        _require_workable(case, by, item)
+        require_workable(case, by, item)
         row = CaseItem.objects.select_for_update().get(pk=item.pk)
+        if row.replaced_by is not None:
+            raise refuse(case, by, f"Item {row.replaced_by} stands in for this one.")
         before = row.conclusion
         row.conclusion, row.note = conclusion, note
         row.preparer_id, row.concluded_at = by.user_id, datetime.now(UTC)
@@ -183,7 +185,8 @@ def review_item(*, by: Actor, item: CaseItem, conclusion: str, note: str = "") -
     return row
 
 
-def _require_workable(case: Case, by: Actor, item: CaseItem | None) -> None:
+def require_workable(case: Case, by: Actor, item: CaseItem | None) -> None:
+    """Refuse unless the actor may conclude on this item of a case that takes conclusions now."""
     if not case.is_workable:
         raise refuse(case, by, f"A case that is {case.get_state_display().lower()} takes no changes to its items.")
     require_role(case, by, CaseRole.PREPARER, "conclude on its items and write findings")
@@ -195,7 +198,7 @@ def write_finding(*, by: Actor, case: Case, text: FindingText, item: CaseItem | 
     """A finding of the case, on one item or on the whole. What becomes of it: `findings`."""
     with tenant_atomic(by.tenant_id):
         locked = open_to_change(by, case.pk)
-        _require_workable(locked, by, item)
+        require_workable(locked, by, item)
         number = (locked.findings.aggregate(last=Max("number"))["last"] or 0) + 1
         finding = Finding(case=locked, item=item, number=number, written_by_id=person_of(by), **asdict(text))
         finding.full_clean(exclude=["case", "item", "written_by", "owner"])

@@ -1,5 +1,7 @@
 """Signing off: who, when, with which meaning, proven how, over which content (21 CFR 11.50, 11.70, 11.100, 11.200)."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from django.core.exceptions import ValidationError
@@ -18,14 +20,67 @@ from tenants.models import User
 MEANING_OF = {CaseRole.LEAD: Meaning.RESPONSIBILITY, CaseRole.APPROVER: Meaning.APPROVAL}
 
 
-def sign_case(*, by: Actor, case: Case, password: str, version: int | None = None) -> Signature:
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """One way in which a signer proves who they are. `holds`: whether what they gave is right, now, and only now."""
+
+    name: str  # as `auth_methods` keep it
+    is_asked_of: Callable[[User], bool]
+    holds: Callable[[User, str], bool]
+    otherwise: str
+
+
+# A signature needs every factor that is asked of its signer (21 CFR 11.200: two components). A second factor is one
+# more line here, asked of those who have one.
+FACTORS: tuple[Factor, ...] = (
+    Factor(
+        "password",
+        is_asked_of=lambda user: True,
+        holds=lambda user, given: user.check_password(given),
+        otherwise="This is not your password; a signature needs it.",
+    ),
+)
+
+
+def prove(signer: User, given: Mapping[str, str]) -> list[str]:
+    """The names of the factors by which the signer proved who they are. Raises `ValidationError`, by factor."""
+    asked = [factor for factor in FACTORS if factor.is_asked_of(signer)]
+    wrong = {factor.name: factor.otherwise for factor in asked if not factor.holds(signer, given.get(factor.name, ""))}
+    if wrong:
+        raise ValidationError(wrong)
+    return [factor.name for factor in asked]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a signature says (21 CFR 11.50), and what it is bound to (11.70). Whole, or there is none."""
+
+    signer: str
+    name: str
+    role: str
+    meaning: str
+    signed_at: str
+    auth_methods: list[str]
+    payload_sha256: str
+
+    def __post_init__(self) -> None:
+        lacking = [name for name, value in asdict(self).items() if not value]
+        if not self.name.strip():
+            lacking.append("name")
+        if lacking:
+            raise ValidationError(f"A signature says who signed, when, and what it means. It lacks: {lacking}.")
+
+
+def sign_case(
+    *, by: Actor, case: Case, password: str, second: Mapping[str, str] | None = None, version: int | None = None
+) -> Signature:
     """Sign the sealed revision: the lead takes responsibility, another person approves; the second one completes it.
 
-    The signer proves who they are again, with their password. Refused when the content is not what was reviewed.
+    The signer proves who they are again, with their password and with what else is asked of them (`FACTORS`; `second`
+    has it by name). Refused when the content is not what was reviewed.
     """
     signer = User.objects.get(pk=person_of(by))
-    if not signer.check_password(password):
-        raise ValidationError({"password": "This is not your password; a signature needs it."})
+    methods = prove(signer, {**(second or {}), "password": password})
     with tenant_atomic(by.tenant_id):
         locked = open_to_change(by, case.pk, version)
         target(locked, by, Action.SIGN)
@@ -34,7 +89,7 @@ def sign_case(*, by: Actor, case: Case, password: str, version: int | None = Non
         role = CaseRole.LEAD if CaseRole.LEAD in roles_in(locked, by) else CaseRole.APPROVER
         revision = _unchanged_revision(locked, by)
         _refuse_second(locked, by, signer, role)
-        signature = _sign(locked, by, signer, role, revision)
+        signature = _sign(locked, by, signer, role, revision, methods)
         if not _missing_meanings(locked):
             locked.findings.filter(state=FindingState.DRAFT).update(state=FindingState.OPEN)
             move(locked, by, Action.SIGN, body={"content_sha256": bytes(revision.content_sha256).hex()})
@@ -57,27 +112,28 @@ def _refuse_second(case: Case, by: Actor, signer: User, role: CaseRole) -> None:
         raise refuse(case, by, "Somebody has given this signature already.")
 
 
-def _sign(case: Case, by: Actor, signer: User, role: CaseRole, revision: CaseRevision) -> Signature:
-    manifest = {
-        "signer": str(signer.pk),
-        "name": str(signer),
-        "role": role,
-        "meaning": MEANING_OF[role],
-        "signed_at": (at := datetime.now(UTC)).isoformat(),
-        "auth_methods": ["password"],
-        "payload_sha256": bytes(revision.content_sha256).hex(),
-    }
-    event = record(case, by, Tag.CASE_SIGNED, manifest, action="signature", note=MEANING_OF[role].label)
+def _sign(case: Case, by: Actor, signer: User, role: CaseRole, revision: CaseRevision, methods: list[str]) -> Signature:
+    at, meaning = datetime.now(UTC), MEANING_OF[role]
+    manifest = Manifest(
+        signer=str(signer.pk),
+        name=str(signer),
+        role=role,
+        meaning=meaning,
+        signed_at=at.isoformat(),
+        auth_methods=methods,
+        payload_sha256=bytes(revision.content_sha256).hex(),
+    )
+    event = record(case, by, Tag.CASE_SIGNED, asdict(manifest), action="signature", note=meaning.label)
     return Signature.objects.create(
         id=event.pk,
         case=case,
         revision=case.revision,
         signer=signer,
         role=role,
-        meaning=MEANING_OF[role],
-        name_printed=str(signer),
+        meaning=meaning,
+        name_printed=manifest.name,
         signed_at=at,
-        auth_methods=["password"],
+        auth_methods=methods,
         payload_sha256=bytes(revision.content_sha256),
     )
 

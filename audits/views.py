@@ -1,6 +1,7 @@
 """Pages of cases. Each asks one thing of the services and shows what came of it."""
 
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,11 +17,13 @@ from audits.access import get_case, roles_in
 from audits.content import case_content, content_sha256
 from audits.downloads import RETRY_SECONDS, bundle_response, report_response
 from audits.forms import CaseForm, FindingForm, ItemForm, PlanForm, ReasonForm, SampleForm, SignForm
-from audits.models import Case, Conclusion
+from audits.models import Case, CaseItem, Conclusion
 from audits.populations import draw_sample
 from audits.presentation import case_head, case_row, item_row, page_url, scope_pairs
 from audits.reading import note_read
-from audits.sampling import SamplingError
+from audits.replacing import replace_item
+from audits.sample_pages import sample_page
+from audits.sampling import Method, SamplingError
 from audits.selectors import CaseFilter, case_page, items_of
 from audits.services import open_case, plan_case, review_item, write_finding
 from audits.signing import MEANING_OF, sign_case
@@ -30,6 +33,8 @@ from audits.workspace import decided_item, failed_items, workspace
 from tenants.access import Seat, get_row, require
 from tenants.actors import Actor
 from traces.selectors import DecisionFilter, FilterError
+
+REPLACE = "replace"  # what the button of an item says that cannot be examined
 
 
 class CaseRequest(HttpRequest):
@@ -117,17 +122,30 @@ def plan(request: CaseRequest, pk: uuid.UUID) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def sample(request: CaseRequest, pk: uuid.UUID) -> HttpResponse:
-    """How many items, and drawn how."""
+    """How many items, and drawn how: a method at a time, `?method=`, each with the fields that it needs."""
     case = get_case(request.actor, pk)
-    form = SampleForm(request.POST or None, initial={"version": case.version})
+    asked = (request.POST or request.GET).get("method", "")
+    method = Method(asked) if asked in Method.values else Method.ATTRIBUTE
+    form = SampleForm(request.POST or None, method=method, initial={"version": case.version})
 
     def draw(data: dict[str, Any]) -> object:
         return draw_sample(by=request.actor, case=case, plan=form.plan(), version=data["version"])
 
-    return _step(request, case, form, "Draw the sample", draw)
+    return _step(
+        request, case, form, "Draw the sample", draw, template="audits/sample_form.html", more=sample_page(case, method)
+    )
 
 
-def _step(request: CaseRequest, case: Case, form: Form, title: str, act: Any) -> HttpResponse:
+def _step(
+    request: CaseRequest,
+    case: Case,
+    form: Form,
+    title: str,
+    act: Any,
+    *,
+    template: str = "audits/step_form.html",
+    more: Mapping[str, Any] | None = None,
+) -> HttpResponse:
     """A page with one form: act on it and go back to the case, or show what was wrong."""
     url, status = page_url(request.seat.slug, "case-detail", case), 200
     if request.method == "POST" and form.is_valid():
@@ -142,7 +160,7 @@ def _step(request: CaseRequest, case: Case, form: Form, title: str, act: Any) ->
         except ValidationError as error:
             form.add_error(None, error.messages)
     context = {"form": form, "case": case_head(request.seat.slug, case), "title": title, "action_url": request.path}
-    return render(request, "audits/step_form.html", context, status=status)
+    return render(request, template, context | dict(more or {}), status=status)
 
 
 @require_POST
@@ -171,26 +189,31 @@ def item_review(request: CaseRequest, pk: uuid.UUID, item: uuid.UUID) -> HttpRes
     """A conclusion on one item; answers its row to htmx."""
     case, slug = get_case(request.actor, pk), request.seat.slug
     row, status, problem = get_row(items_of(case), pk=item), 200, ""
-    form = ItemForm(request.POST)
+    form, back = ItemForm(request.POST), f"{page_url(slug, 'case-detail', case)}#item-{item}"
     form.is_valid()
+    said = form.cleaned_data.get("result", "")
     try:
-        review_item(
-            by=request.actor,
-            item=row,
-            conclusion=form.cleaned_data.get("result", ""),
-            note=form.cleaned_data.get("note", ""),
-        )
+        _conclude(request.actor, row, said, form.cleaned_data.get("note", ""))
     except NotAllowed as error:
         problem, status = str(error), 409
     except ValidationError as error:
         problem, status = " ".join(error.messages), 422
+    if said == REPLACE and not problem:
+        return HttpResponse(headers={"HX-Refresh": "true"}) if request.headers.get("HX-Request") else redirect(back)
     if not request.headers.get("HX-Request"):
         if problem:
             messages.error(request, problem)
-        return redirect(f"{page_url(slug, 'case-detail', case)}#item-{item}")
+        return redirect(back)
     is_workable = case.is_workable and CaseRole.PREPARER in roles_in(case, request.actor)
     shown = item_row(slug, case, *decided_item(request.actor, case, item), is_workable=is_workable)
     return render(request, "audits/_case_item_row.html", {"item": shown | {"problem": problem}}, status=status)
+
+
+def _conclude(by: Actor, item: CaseItem, said: str, note: str) -> None:
+    if said == REPLACE:
+        replace_item(by=by, item=item, reason=note)
+    else:
+        review_item(by=by, item=item, conclusion=said, note=note)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -16,7 +16,6 @@ from audits.presentation import (
     finding_entry,
     item_row,
     page_url,
-    population_panel,
     progress_panel,
     report_panel,
     scope_pairs,
@@ -25,6 +24,7 @@ from audits.presentation import (
 )
 from audits.reading import reader_in
 from audits.revisions import signed_revisions
+from audits.sample_pages import population_panel
 from audits.selectors import (
     TABS,
     Progress,
@@ -68,7 +68,7 @@ def workspace(actor: Actor, slug: str, case: Case, query: Mapping[str, str]) -> 
         "sign_url": _sign_url(actor, slug, case, actions, signatures),
         "scope": scope_pairs(scope_of(case).as_dict()),
         "population": population_panel(population, sample),
-        "progress": progress_panel(progress, evaluation_of(sample, progress)),
+        "progress": progress_panel(progress, evaluation_of(case, sample, progress)),
         "findings": [finding_entry(finding) for finding in case.findings.order_by("number")],
         "signatures": [signature_entry(signature) for signature in signatures],
         "report": report_panel(

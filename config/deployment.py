@@ -22,5 +22,6 @@ def make_compose_secrets(folder: Path, server: str = "postgres:5432") -> None:
     for suffix, url in urls.items():
         (folder / f"database_url{suffix}").write_text(url + "\n")
     keys = make_keys(folder / "keys")
-    for path in (folder / "postgres_password", *folder.glob("database_url*"), *keys.values()):
+    certificate = keys["REPORT"].with_suffix(".crt")
+    for path in (folder / "postgres_password", *folder.glob("database_url*"), *keys.values(), certificate):
         path.chmod(0o644)

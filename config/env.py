@@ -55,6 +55,18 @@ def env_secret(name: str) -> str | None:
     return None
 
 
+def env_secret_bytes(name: str) -> bytes | None:
+    """Like `env_secret`, for what may be binary in its file (PKCS#12)."""
+    if value := os.environ.get(name):
+        return value.encode()
+    if path := os.environ.get(f"{name}_FILE"):
+        try:
+            return Path(path).read_bytes()
+        except OSError as error:
+            raise ImproperlyConfigured(f"{name}_FILE={path!r} cannot be read: {error.strerror}.") from error
+    return None
+
+
 def require_secret(name: str) -> str:
     """Like `env_secret`, but its absence stops the start."""
     value = env_secret(name)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import unquote, urlsplit
 
+from config.certificates import report_key_files
 from config.postgres import Postgres
 from config.processes import Account, ServiceError, can_reach, unprivileged_account
 from config.valkey import Valkey
@@ -36,10 +37,12 @@ _LOGINS = {
 _KEYS = {
     "admin": ("SECRET", "RECEIPT", "MASTER"),
     "web": ("SECRET", "RECEIPT", "MASTER"),
-    "worker": ("SECRET", "RECEIPT", "MASTER"),
+    "worker": ("SECRET", "RECEIPT", "MASTER", "REPORT"),
     "sequencer": ("SECRET",),
     "signer": ("SECRET", "CHECKPOINT"),
 }
+_SECRET_ENDINGS = ("_KEY", "_KEY_FILE", "_KEY_PASSWORD", "_KEY_PASSWORD_FILE")
+_CERTIFIED = ("web", "worker")  # know the certificate of reports; the worker alone has its key
 _LOG_BYTES = 20_000_000
 
 
@@ -75,7 +78,7 @@ class Services:
     def env(self) -> dict[str, str]:
         """Every variable there is: for tests and an operator's shell, not for a process that serves anybody."""
         env = self.role_env("admin")
-        env.update(_key_files(self.keys, tuple(self.keys)))
+        env.update(_key_files(self.keys, tuple(name for name in self.keys if name != "REPORT")))
         env["AFFIDAVIT_SIGNER_STATE"] = str(self.home / "signer")
         return env
 
@@ -83,6 +86,8 @@ class Services:
         """The variables of one kind of process: `admin` (migrations), `web`, `worker`, `sequencer` or `signer`."""
         env = {f"DATABASE_URL_{login.upper()}": self.role_urls[login] for login in _LOGINS[role]}
         env.update(_key_files(self.keys, _KEYS[role]))
+        if role in _CERTIFIED:
+            env["AFFIDAVIT_REPORT_CERT_FILE"] = str(self.keys["REPORT"].with_suffix(".crt"))
         env["AFFIDAVIT_HOME"] = str(self.home)
         if role in {"admin", "web", "worker"}:
             env["REDIS_URL"] = self.redis_url
@@ -129,7 +134,7 @@ def without_credentials(environ: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in environ.items()
-        if not name.startswith(hidden) and not (name.startswith("AFFIDAVIT_") and name.endswith(("_KEY", "_KEY_FILE")))
+        if not name.startswith(hidden) and not (name.startswith("AFFIDAVIT_") and name.endswith(_SECRET_ENDINGS))
     }
 
 
@@ -185,12 +190,15 @@ def make_keys(folder: Path) -> dict[str, Path]:
     """Make the instance's keys where they are missing; they are never replaced, for what they protect needs them.
 
     CHECKPOINT and RECEIPT are Ed25519 seeds, MASTER wraps payload keys; SECRET is Django's. Each is 32 bytes in hex.
+    REPORT signs reports: PEM, with its certificate beside it (`report.crt`).
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     keys = {name: folder / f"{name.lower()}.key" for name in ("SECRET", "RECEIPT", "MASTER", "CHECKPOINT")}
     for path in keys.values():
         secret_file(path)
-    return keys
+    report = folder / "report.key"
+    report_key_files(report, report.with_suffix(".crt"))
+    return keys | {"REPORT": report}
 
 
 def secret_file(path: Path) -> str:

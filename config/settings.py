@@ -5,7 +5,7 @@ from pathlib import Path
 from csp.constants import NONE, SELF
 
 from config.databases import databases
-from config.env import env_bool, env_int, env_list, env_secret, env_str, require_secret
+from config.env import env_bool, env_int, env_list, env_secret, env_secret_bytes, env_str, require_secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
@@ -42,6 +42,10 @@ CONTENT_SECURITY_POLICY = {
 AFFIDAVIT_MASTER_KEY = env_secret("AFFIDAVIT_MASTER_KEY")  # 32 bytes, hex: wraps the tenants' data keys
 AFFIDAVIT_RECEIPT_KEY = env_secret("AFFIDAVIT_RECEIPT_KEY")  # Ed25519 seed, hex: signs receipts at ingest
 AFFIDAVIT_CHECKPOINT_KEY = env_secret("AFFIDAVIT_CHECKPOINT_KEY")  # Ed25519 seed, hex: signs tree heads
+# Signs final reports (PAdES). The worker alone has the key, as PEM or PKCS#12; the certificate is PEM, and public.
+AFFIDAVIT_REPORT_KEY = env_secret_bytes("AFFIDAVIT_REPORT_KEY")
+AFFIDAVIT_REPORT_KEY_PASSWORD = env_secret("AFFIDAVIT_REPORT_KEY_PASSWORD")
+AFFIDAVIT_REPORT_CERT = env_secret_bytes("AFFIDAVIT_REPORT_CERT")
 AFFIDAVIT_SIGNER_STATE = env_str("AFFIDAVIT_SIGNER_STATE")  # folder outside the database: last signed heads, anchors
 AFFIDAVIT_HOME = env_str("AFFIDAVIT_HOME")  # state of a single-machine installation; empty elsewhere
 

@@ -56,6 +56,7 @@ class Tag(StrEnum):
     CASE_CLOCK_EXTENDED = "case_clock.extended"
     CASE_CLOCK_MET = "case_clock.met"
     CASE_ITEM_REVIEWED = "case_item.reviewed"
+    CASE_ITEM_REPLACED = "case_item.replaced"
     PROCEDURE_WRITTEN = "procedure.written"
     TEST_PERFORMED = "test_step.performed"
     EVIDENCE_REQUESTED = "evidence_request.opened"

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from django.conf import settings
 
+from config.certificates import report_key_files
 from config.processes import free_port, spawn, stop, wait_until
 from config.servers import ROLES, Services, default_home
 from config.supervisor import ROOT, Child, Supervisor, answers
@@ -93,6 +94,8 @@ def _services(folder: Path) -> Services:
     for name in ("MASTER", "RECEIPT", "CHECKPOINT"):
         keys[name] = folder / f"{name.lower()}.key"
         keys[name].write_text(getattr(settings, f"AFFIDAVIT_{name}_KEY"))
+    keys["REPORT"] = folder / "report.key"
+    report_key_files(keys["REPORT"], folder / "report.crt")
     keys["SECRET"] = folder / "secret.key"
     keys["SECRET"].write_text(settings.SECRET_KEY)
     urls = {role: _url(role) for role in ROLES}

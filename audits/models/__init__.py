@@ -3,7 +3,17 @@
 from audits.models.case import Case, CaseEvent, CaseRevision, CaseType
 from audits.models.evidence import EvidenceContent, EvidenceFile, EvidenceRequest
 from audits.models.grants import CaseUserObjectPermission
-from audits.models.outcome import Finding, FindingKind, Meaning, Report, ReportDocument, ReportKind, Severity, Signature
+from audits.models.outcome import (
+    Finding,
+    FindingKind,
+    Meaning,
+    Pades,
+    Report,
+    ReportDocument,
+    ReportKind,
+    Severity,
+    Signature,
+)
 from audits.models.population import CaseItem, Conclusion, Population, Sample, SelectedBy
 from audits.models.workpapers import CaseClock, Procedure, ReviewNote, TestStep
 
@@ -22,6 +32,7 @@ __all__ = [
     "Finding",
     "FindingKind",
     "Meaning",
+    "Pades",
     "Population",
     "Procedure",
     "Report",

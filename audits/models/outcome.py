@@ -1,5 +1,6 @@
 """What came of a case: findings, signatures, reports."""
 
+import builtins
 from datetime import date
 
 from django.contrib.postgres.fields import ArrayField
@@ -112,6 +113,10 @@ class Signature(TenantModel):
         constraints = (
             models.UniqueConstraint(fields=("tenant", "case", "revision", "signer"), name="signature_signer_unique"),
             models.UniqueConstraint(fields=("tenant", "case", "revision", "meaning"), name="signature_meaning_unique"),
+            models.CheckConstraint(
+                condition=~models.Q(name_printed="") & ~models.Q(role="") & models.Q(auth_methods__len__gt=0),
+                name="signature_whole",
+            ),
         )
 
 
@@ -120,8 +125,19 @@ class ReportKind(models.TextChoices):
     FINAL = "final", "Final"
 
 
+class Pades(models.TextChoices):
+    """The baseline level of the file's own signature (ETSI EN 319 142-1)."""
+
+    B = "B-B", "PAdES B-B"
+    T = "B-T", "PAdES B-T, with a time stamp"
+
+
 class Report(TenantModel):
-    """A PDF that was built: its hash is a leaf. Append-only. `id` is that of its ledger event."""
+    """A PDF that was built: its hashes are in a leaf. Append-only. `id` is that of its ledger event.
+
+    `sha256` and `bytes` are of the document as it was rendered: the same content gives the same. Where the instance
+    signs reports (PAdES), the file is longer: those bytes, then the signature. `signed_sha256` is of the whole file.
+    """
 
     case = TenantForeignKey(Case, on_delete=models.PROTECT, related_name="reports")
     revision = models.IntegerField()
@@ -129,6 +145,9 @@ class Report(TenantModel):
     content_sha256 = models.BinaryField(max_length=32)  # of the case's content that it shows
     sha256 = models.BinaryField(max_length=32)
     bytes = models.BigIntegerField()
+    signed_sha256 = models.BinaryField(max_length=32, null=True)
+    pades = models.CharField(max_length=3, choices=Pades.choices, blank=True)
+    certificate_sha256 = models.BinaryField(max_length=32, null=True)
     built_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta(TenantModel.Meta):
@@ -138,8 +157,18 @@ class Report(TenantModel):
                 condition=models.Q(kind=ReportKind.FINAL),
                 name="report_final_once",
             ),
+            models.CheckConstraint(
+                condition=models.Q(pades="", signed_sha256__isnull=True, certificate_sha256__isnull=True)
+                | (~models.Q(pades="") & models.Q(signed_sha256__isnull=False, certificate_sha256__isnull=False)),
+                name="report_pades_whole",
+            ),
         )
         indexes = (models.Index(fields=("tenant", "case", "id"), name="report_case"),)
+
+    @property
+    def file_sha256(self) -> builtins.bytes:
+        """SHA-256 of the file as it is handed out."""
+        return builtins.bytes(self.signed_sha256 or self.sha256)
 
 
 class ReportDocument(TenantModel):

@@ -50,6 +50,10 @@ def strips(items: Iterable[ItemLine]) -> Iterator[Strip]:
 def _remarks(item: ItemLine) -> Iterator[str]:
     if item.is_erased:
         yield "Content erased."
+    if item.replaced_by:
+        yield f"Replaced by item {item.replaced_by:,}."
+    if item.replaces:
+        yield f"In place of item {item.replaces:,}."
     for paragraph in printable(item.note).split("\n") if item.note else ():
         yield from wrap(plain(paragraph), SANS, SMALL, NOTE_WIDTH)
 

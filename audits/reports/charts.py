@@ -120,7 +120,7 @@ class LimitScale(Flowable):  # type: ignore[misc]
 
     def draw(self) -> None:
         canvas, limit = self.canv, self.limit
-        observed, upper = self._x(limit.deviations / limit.n), self._x(limit.upper)
+        observed, upper = self._x(limit.observed), self._x(limit.upper)
         colour = BREACH if not limit.is_acceptable else SEAL
         self._draw_axis()
         canvas.setStrokeColor(colour)
@@ -130,7 +130,7 @@ class LimitScale(Flowable):  # type: ignore[misc]
         canvas.line(upper, 33, upper, 47)
         canvas.setFillColor(INK)
         canvas.circle(observed, 40, 4, stroke=0, fill=1)
-        self._say(observed, 25, f"observed {percent(limit.deviations / limit.n)}")
+        self._say(observed, 25, f"observed {percent(limit.observed)}")
         self._say(upper, 52, f"upper limit {percent(limit.upper)}", BOLD)
         if limit.tolerable is not None:
             at = self._x(limit.tolerable)

@@ -48,8 +48,10 @@ class Freeze:
 
 @dataclass(frozen=True, slots=True)
 class SampleDrawn:
-    """How the items were drawn: enough to draw them again. Rates are fractions."""
+    """How the items were drawn: enough to draw them again. Rates are fractions. `kind` is the method's code; `terms`
+    are what was laid down before, in words; `strata` have a name, decisions, items and their cost."""
 
+    kind: str
     method: str
     is_everything: bool
     size: int
@@ -61,17 +63,25 @@ class SampleDrawn:
     seed_checkpoint_size: int | None
     justification: str
     drawn_at: datetime
+    terms: tuple[tuple[str, str], ...] = ()
+    strata: tuple[tuple[str, int, int, str], ...] = ()
+    code_letter: str = ""
+    interval: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """The evaluation of a sample: deviations among the items that apply, and the one-sided upper limit."""
+    """The evaluation of a sample: deviations among the items that apply, and the one-sided upper limit. `observed`,
+    `upper` and `tolerable` are shares of the decisions, or of their cost; `words` and `basis` say how they came."""
 
     n: int
     deviations: int
+    observed: float
     upper: float
     tolerable: float | None
     is_acceptable: bool
+    words: str = ""
+    basis: str = "one-sided Clopper–Pearson upper limit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +101,8 @@ class ItemLine:
     note: str
     preparer: str
     is_erased: bool
+    replaces: int | None = None
+    replaced_by: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +189,14 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
+class FileSigner:
+    """Under which certificate the finished file is signed (PAdES)."""
+
+    subject: str
+    sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class ReportData:
     """One revision of a case, whole. `content` is the canonical JSON that is signed, byte for byte."""
 
@@ -196,6 +216,7 @@ class ReportData:
     content: bytes
     content_sha256: bytes
     proofs: tuple[Attachment, ...] = field(default=())
+    file_signer: FileSigner | None = None  # none: the file is not signed
     unproven: int = 0  # items that no signed checkpoint covers yet
 
     @property

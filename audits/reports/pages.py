@@ -23,7 +23,7 @@ from audits.reports.blocks import (
 )
 from audits.reports.canvas import LINE
 from audits.reports.charts import ConclusionBar, LimitScale
-from audits.reports.data import CONCLUSIONS, FindingLine, Freeze, PolicySetUsed, ReportData, SignatureLine
+from audits.reports.data import CONCLUSIONS, FindingLine, Freeze, PolicySetUsed, ReportData, SampleDrawn, SignatureLine
 from audits.reports.fonts import lacks, markup
 from audits.reports.styles import LEAD, MEASURE, QUIET, SECTION, TITLE, TITLE_LONG
 from audits.reports.verification import verification
@@ -142,20 +142,41 @@ def method(data: ReportData) -> list[Flowable]:
     sample = data.sample
     if sample is None:
         return shown
-    is_planned = sample.expected_rate is not None and sample.tolerable_rate is not None
     rates = [
         ("Method", sample.method),
         ("Items (n)", f"{sample.size:,}"),
-        ("Acceptable (k)", words.plural(sample.acceptable, "deviation") if is_planned else ""),
-        ("Tolerable rate", words.percent(sample.tolerable_rate) if sample.tolerable_rate is not None else ""),
-        ("Confidence", "" if sample.is_everything else words.percent(1 - sample.overreliance, 0)),
+        ("Acceptable (k)", words.plural(sample.acceptable, "deviation") if sample.expected_rate is not None else ""),
+        *((label, value) for label, value in sample.terms if label != "Justification"),
+        ("Confidence", "" if sample.seed is None else words.percent(1 - sample.overreliance, 0)),
         ("Drawn", words.exact(sample.drawn_at)),
     ]
     shown += fields(rates)
     if sample.seed:
         shown += codes([("Seed", sample.seed.hex())])
         shown += fields([("Seed checkpoint", f"{sample.seed_checkpoint_size:,} leaves: the first to cover the freeze")])
-    return [*shown, *labelled("Justification", sample.justification)]
+    if sample.strata:
+        shown += [*heading("Strata"), *_strata(sample)]
+    return [*shown, *labelled("Justification", sample.justification), *_replaced(data)]
+
+
+def _strata(sample: SampleDrawn) -> Iterator[Flowable]:
+    rows = [[name, value, f"{n:,}", f"{drawn:,}"] for name, n, drawn, value in sample.strata]
+    has_cost = any(value for _, _, _, value in sample.strata)
+    heads, widths, kinds = ["Stratum", "Cost", "Decisions", "Items"], [MEASURE - 260, 120.0, 70.0, 70.0], "tnnn"
+    if not has_cost:
+        rows, heads = [[row[0], *row[2:]] for row in rows], ["Stratum", "Decisions", "Items"]
+        widths, kinds = [MEASURE - 140, 70.0, 70.0], "tnn"
+    yield from table(heads, rows, widths, kinds=kinds)
+
+
+def _replaced(data: ReportData) -> Iterator[Flowable]:
+    """The items that gave way to another, each with the reason."""
+    gone = [item for item in data.items if item.replaced_by]
+    if not gone:
+        return
+    yield from heading("Replaced items")
+    rows = [[f"{item.ordinal:,}", f"{item.replaced_by:,}", item.note] for item in gone]
+    yield from table(["Item", "Replaced by", "Reason"], rows, [44.0, 66.0, MEASURE - 110], kinds="nnt")
 
 
 def results(data: ReportData) -> list[Flowable]:
@@ -167,7 +188,9 @@ def results(data: ReportData) -> list[Flowable]:
     if said := words.evaluation(data):
         shown += prose(said)
     if data.limit and not (data.sample and data.sample.is_everything):
-        shown += [KeepTogether([*heading("Deviation rate in the population"), LimitScale(data.limit), Spacer(1, 6)])]
+        by_cost = data.sample is not None and data.sample.kind == "monetary"
+        title = "Deviating share of the cost" if by_cost else "Deviation rate in the population"
+        shown += [KeepTogether([*heading(title), LimitScale(data.limit), Spacer(1, 6)])]
     numbers = [
         [name, *(f"{row[conclusion]:,}" for conclusion in CONCLUSIONS), f"{sum(row.values()):,}"]
         for name, row in words.by_system(data)
@@ -269,7 +292,7 @@ def signatures(data: ReportData) -> list[Flowable]:
         *section("9  Signatures"),
         *prose(
             "Each signature binds to the SHA-256 of evidence.json, the canonical content of this revision, and is an "
-            "event of the log under its own id. The signer's password was asked for again at signing."
+            "event of the log under its own id. The signer proved again at signing who they are."
         ),
         *codes([("Content SHA-256", data.content_sha256.hex())]),
     ]
@@ -277,6 +300,9 @@ def signatures(data: ReportData) -> list[Flowable]:
         return [*shown, *prose("Nobody has signed this revision.", QUIET)]
     for signature in data.signatures:
         shown += [KeepTogether(list(_signature(signature)))]
+    if signer := data.file_signer:
+        said = [("Certificate", signer.subject), ("SHA-256", signer.sha256.hex())]
+        shown += [KeepTogether([*heading("The file itself (PAdES)"), *codes(said)])]
     return shown
 
 

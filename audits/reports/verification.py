@@ -9,7 +9,7 @@ from reportlab.platypus import Flowable, Paragraph, Table
 from audits.reports import words
 from audits.reports.blocks import code, codes, fields, heading, prose, section, small, steps
 from audits.reports.charts import QrCode
-from audits.reports.data import Ledger, ReportData
+from audits.reports.data import Ledger, ReportData, SampleDrawn
 from audits.reports.fonts import MONO, markup
 from audits.reports.styles import CELLS, MEASURE, QUIET, SMALL
 
@@ -91,14 +91,21 @@ def instructions(data: ReportData) -> Iterator[str]:
         "the leaf hash in the appendix, and the path must lead from it to the checkpoint's root (RFC 9162, 2.1.3.2)."
     )
     if data.sample and data.sample.seed:
-        yield (
-            "Draw the sample again: sort the population's leaf indexes, from the bundle, by SHA-256(seed, index as 8 "
-            f"bytes big-endian); the first {data.sample.size:,} are the items of the appendix, in that order."
-        )
+        yield _drawing(data.sample)
     yield (
         "All of this in one command, with the contents that your role may read: download the evidence bundle of the "
         f"case and run {_code('python3 affidavit_verify.py BUNDLE.zip --vkey KEY')}. The verifier is in the bundle and "
         "needs nothing but Python."
+    )
+
+
+def _drawing(sample: SampleDrawn) -> str:
+    tool = f"{_code('python3 affidavit_verify.py BUNDLE.zip --resample')} does it; README.txt in the bundle says how."
+    if sample.strata:
+        return f"Draw the sample again, from the population and the frame in the bundle: {tool}"
+    return (
+        "Draw the sample again: sort the population's leaf indexes, from the bundle, by SHA-256(seed, index as 8 "
+        f"bytes big-endian); the first {sample.size:,} are the items of the appendix, in that order. {tool}"
     )
 
 

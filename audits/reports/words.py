@@ -4,9 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from audits.reports.data import CONCLUSIONS, EXCEPTION, FAIL, NOT_APPLICABLE, OPEN, PASS, ReportData
+from audits.reports.data import CONCLUSIONS, EXCEPTION, FAIL, NOT_APPLICABLE, OPEN, PASS, ReportData, SampleDrawn
 
 LABELS = {PASS: "Pass", FAIL: "Fail", EXCEPTION: "Exception", NOT_APPLICABLE: "Not applicable", OPEN: "Open"}
+VERDICTS = {  # by method, where the result is no comparison with a tolerable rate: the headline if good, if bad
+    "iso2859": ("Lot accepted", "Lot not accepted"),
+    "discovery": ("Nothing discovered", "A deviation was discovered, or too few items were examined"),
+    "monetary": ("Within the tolerable misstatement", "Above the tolerable misstatement"),
+}
 LISTED = 40  # ordinals named in a sentence
 
 
@@ -58,9 +63,14 @@ def _examined(data: ReportData) -> Opinion:
     if n == 0:
         return Opinion("Nothing to conclude", "None of the decisions examined was applicable to the criteria.", "none")
     if data.limit is None or (data.sample and data.sample.is_everything):
-        basis = f"Every decision of the population was examined. {_deviate(deviations, n)}"
+        ruled = data.sample is not None and data.sample.kind == "exceptions"
+        how = "was held against the rules; the exceptions were examined" if ruled else "was examined"
+        basis = f"Every decision of the population {how}. {_deviate(deviations, n)}"
         return Opinion("No deviations found" if not deviations else "Deviations found", basis, _tone(deviations == 0))
     basis = evaluation(data)
+    if data.sample and data.sample.kind in VERDICTS:
+        good, bad = VERDICTS[data.sample.kind]
+        return Opinion(good if data.limit.is_acceptable else bad, basis, _tone(data.limit.is_acceptable))
     if data.limit.tolerable is None:
         headline = "No deviations found in the sample" if not deviations else "Deviations found in the sample"
         return Opinion(headline, f"{basis} No tolerable rate was set beforehand.", _tone(deviations == 0))
@@ -85,10 +95,12 @@ def evaluation(data: ReportData) -> str:
     limit, sample = data.limit, data.sample
     if limit is None or sample is None:
         return ""
+    if sample.kind in {"iso2859", "discovery", "monetary"}:
+        return f"{limit.words} ({limit.basis})."
     confidence = percent(1 - sample.overreliance, 0)
     said = (
         f"{_deviate(limit.deviations, limit.n)} With {confidence} confidence, at most {percent(limit.upper)} of the "
-        f"population deviates (one-sided Clopper–Pearson upper limit)"
+        f"population deviates ({limit.basis})"
     )
     if limit.tolerable is None:
         return f"{said}."
@@ -96,21 +108,58 @@ def evaluation(data: ReportData) -> str:
     return f"{said}, which {relation} the tolerable rate of {percent(limit.tolerable)}."
 
 
+RANKED = "in the order of SHA-256(seed, leaf index); nobody knew the seed when the population was frozen"
+
+
 def drawing(data: ReportData) -> str:
     """How the items were selected."""
     sample, population = data.sample, data.population
     if sample is None or population is None:
         return "No sample is drawn yet."
+    if sample.kind == "exceptions":
+        return (
+            f"Every one of the {plural(population.count, 'decision')} was held against the rules below, as recorded, "
+            f"without a person; the {plural(sample.size, 'exception')} {verb(sample.size, 'is', 'are')} examined here."
+        )
     if sample.is_everything:
         return f"Every decision of the population is examined: {population.count:,} of {population.count:,}."
     of = f"{plural(sample.size, 'item')} of {population.count:,}"
-    seed = "in the order of SHA-256(seed, leaf index); nobody knew the seed when the population was frozen"
+    if sample.kind == "monetary":
+        return (
+            f"{of}, in proportion to cost: the decisions that cost the interval of {sample.interval} or more for "
+            "certain; of the others, laid end to end in the order of the log, each that a step of the interval falls "
+            "into, from a start that the seed gives. Nobody knew the seed when the population was frozen."
+        )
+    return f"{of}, {_sized(sample)}{RANKED}.{_why(sample)}"
+
+
+def _sized(sample: SampleDrawn) -> str:
+    if sample.kind == "stratified":
+        return "from each stratum in proportion, rounded up, "
+    is_set = sample.kind == "random" or (sample.kind == "attribute" and sample.expected_rate is None)
+    return "the size set by the auditor, " if is_set else ""
+
+
+def _why(sample: SampleDrawn) -> str:
+    """Why there are so many."""
+    accepts = f"the plan accepts {plural(sample.acceptable, 'deviation')}"
+    if sample.kind == "iso2859":
+        return (
+            f" Single sampling plan of ISO 2859-1, normal inspection, code letter {sample.code_letter}: the lot is "
+            f"accepted at up to {plural(sample.acceptable, 'nonconforming item')}."
+        )
+    if sample.kind == "discovery" and sample.tolerable_rate is not None:
+        return (
+            f" The size is the smallest that meets a deviation with {percent(1 - sample.overreliance, 0)} probability "
+            f"if {percent(sample.tolerable_rate)} of the population deviate (hypergeometric)."
+        )
     if sample.expected_rate is None or sample.tolerable_rate is None:
-        return f"{of}, the size set by the auditor, {seed}."
+        return ""
+    law = "Poisson" if sample.kind == "stratified" else "binomial"
     return (
-        f"{of}, {seed}. The size is the smallest for an expected deviation rate of {percent(sample.expected_rate)}, a "
+        f" The size is the smallest for an expected deviation rate of {percent(sample.expected_rate)}, a "
         f"tolerable rate of {percent(sample.tolerable_rate)} and a risk of overreliance of "
-        f"{percent(sample.overreliance)} (binomial); the plan accepts {plural(sample.acceptable, 'deviation')}."
+        f"{percent(sample.overreliance)} ({law}); {accepts}."
     )
 
 
@@ -184,10 +233,20 @@ def limitations(data: ReportData, *, has_missing_letters: bool) -> Iterator[str]
             "Some characters are not in the report's typefaces, or would act on the page instead of being seen; each "
             "is shown as \N{REPLACEMENT CHARACTER}. The exact text is in evidence.json."
         )
-    yield (
-        "This file carries no digital signature of its own (PAdES) and makes no claim to PDF/A or PDF/UA: it is not "
-        "tagged. Its SHA-256 is committed to in the log, in the event report.built; the signatures bind to "
-        "evidence.json."
+    yield _file_limits(data)
+
+
+def _file_limits(data: ReportData) -> str:
+    claims = "makes no claim to PDF/A or PDF/UA: it is not tagged"
+    if data.file_signer is None:
+        return (
+            f"This file carries no digital signature of its own (PAdES) and {claims}. Its SHA-256 is committed to in "
+            "the log, in the event report.built; the signatures of section 9 bind to evidence.json."
+        )
+    return (
+        "The instance signed this file (PAdES) when it was built, so that a reader of PDF shows any change to it. That "
+        "signature is the product's, not a person's: those of section 9 bind to evidence.json. The event report.built "
+        f"in the log has the SHA-256 of the file, and of its first bytes, as they were before. The file {claims}."
     )
 
 

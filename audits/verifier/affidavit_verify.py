@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Verify Affidavit evidence offline, with nothing but Python 3.8 or newer and this file.
 
-    python3 affidavit_verify.py BUNDLE.zip|DIRECTORY [--trust FILE]... [--vkey VKEY]... [--json]
+    python3 affidavit_verify.py BUNDLE.zip|DIRECTORY [--trust FILE]... [--vkey VKEY]... [--json] [--resample]
     python3 affidavit_verify.py record RECORD.json PROOF.tlog-proof [--trust FILE]... [--vkey VKEY]... [--json]
+
+--resample draws the sample of a case again, and holds it against the items under review (README.txt says how).
 
 Give the keys you trust from elsewhere than the bundle: --vkey is one key, --trust a c2sp.org/tlog-policy file
 ("log <vkey>" lines, "quorum none") or a file of vkeys, one a line. Keys inside a bundle only show that it agrees
@@ -25,6 +27,9 @@ Bundle layout ("affidavit-bundle/1"):
   proofs/<id>.tlog-proof   scope case: c2sp.org/tlog-proof of the leaf whose rid is <id> (leaf in leaves.jsonl or extra)
   records/<id>.json     {"id": …, "groups": {name: value}, "salts": {name: base64url}, "erased": {name: reason}}
   receipts/*.txt        signed notes "affidavit/receipt/v1"
+  earlier/<n>/, links/<n>.json   scope log: checkpoint and leaves of a frozen log before this one; what the next one's
+                        first leaf says of it, as in records/
+  case.json, population/   scope case: what --resample reads
 RECORD.json is as in records/; it may hold "leaf": base64, else the proof's extra line does.
 """
 # ruff: noqa: T201, UP035
@@ -401,6 +406,86 @@ class Bundle:
         return data
 
 
+def sha256_hex(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+class Redraw:
+    """The sample of a case, drawn again from its population, frame and seed."""
+
+    def __init__(self, seed: bytes, sample: dict[str, Any], indexes: list[int], frame: list[tuple[int, int]]) -> None:
+        self.seed, self.sample, self.frame = seed, sample, frame
+        self.strata = {part["number"]: part for part in sample.get("strata", [])}
+        self.members: dict[int | None, list[int]] = {None: indexes}
+        self.used: dict[int | None, int] = {}
+        if frame:
+            require([index for index, _ in frame] == indexes, "the frame is of another population")
+        if self.strata and sample["method"] != "monetary":
+            for index, number in frame:
+                require(number in self.strata, f"the frame names a stratum {number} that the case does not")
+                self.members.setdefault(number, []).append(index)
+
+    def chosen(self) -> list[int]:
+        """The leaf indexes, in the order of the items."""
+        method = self.sample["method"]
+        if method == "all":
+            return self.members[None]
+        if method == "exceptions":
+            return self.members.get(1, [])
+        if method == "monetary":
+            return self.units()
+        if method != "stratified":
+            require(method in ("attribute", "discovery", "iso2859", "random"), f"an unknown method, {method}")
+            return self.lowest(None, self.sample["size"])
+        self.check_allocation()
+        return [index for number in sorted(self.strata) for index in self.lowest(number, self.strata[number]["size"])]
+
+    def lowest(self, stratum: int | None, n: int) -> list[int]:
+        """The `n` of lowest rank of a stratum (None: of the population)."""
+        ranked = sorted(self.members.get(stratum, []), key=self.rank)
+        self.used[stratum] = min(n, len(ranked))
+        return ranked[:n]
+
+    def rank(self, index: int) -> bytes:
+        return hashlib.sha256(self.seed + index.to_bytes(8, "big")).digest()
+
+    def next_of(self, stratum: int | None) -> int:
+        """The next in rank of a stratum."""
+        require(stratum in self.used, "this method replaces no item")
+        ranked = sorted(self.members[stratum], key=self.rank)
+        require(self.used[stratum] < len(ranked), "the stratum has no other decision")
+        self.used[stratum] += 1
+        return ranked[self.used[stratum] - 1]
+
+    def check_allocation(self) -> None:
+        """Some n, the same for all, must give each stratum its size: in proportion, rounded up."""
+        total, low, high = len(self.frame), 1, 1 << 62
+        for number, part in self.strata.items():
+            size, drawn = len(self.members.get(number, [])), part["size"]
+            require(size == part["population"], f"stratum {number} has {size} decisions, not {part['population']}")
+            if drawn < size:  # ceiling(n * size / total) <= drawn
+                high = min(high, drawn * total // size)
+            if drawn > min(self.sample["minimum"], size):  # ceiling(n * size / total) >= drawn
+                low = max(low, (drawn - 1) * total // size + 1)
+            require(drawn >= min(self.sample["minimum"], size), f"stratum {number} has less than its minimum")
+        require(low <= high, "the strata are not drawn from in proportion")
+
+    def units(self) -> list[int]:
+        """By cost: each of the interval or more, and those that a unit falls into."""
+        interval = self.sample["interval_micros"]
+        number = hashlib.sha256(b"affidavit/v1/monetary-unit-start" + self.seed).digest()
+        due, passed, found = int.from_bytes(number, "big") % interval, 0, []
+        for index, amount in self.frame:
+            if amount >= interval:
+                found.append(index)
+            elif amount > 0:
+                passed += amount
+                if due < passed:
+                    found.append(index)
+                    due += interval
+        return found
+
+
 class BundleCheck:
     """One pass over one bundle; what it finds goes to `report`."""
 
@@ -410,6 +495,7 @@ class BundleCheck:
         self.hashes: set[bytes] = set()
         self.roots: dict[int, bytes] = {}
         self.proven = False  # the tree over every leaf of the log is the signed one
+        self.first = b""  # the log's first leaf
 
     def run(self) -> None:
         manifest = strict_json(self.bundle.read("manifest.json"))
@@ -428,10 +514,92 @@ class BundleCheck:
             self.report.attempt("leaves.jsonl", self.check_case)
         elif status:
             self.report.attempt("leaves.jsonl", self.check_log, status)
+            self.report.attempt("earlier logs", self.check_earlier)
         for name in self.named("records/"):
             self.report.attempt(name, self.check_one_record, name)
         for name in self.named("receipts/"):
             self.report.attempt(name, self.check_one_receipt, name)
+
+    def resample(self) -> None:
+        """Draw the sample of the case again. What is stated must be what the log holds: the population's hash in the
+        event of the freeze, the seed and the frame's hash in the event of the draw."""
+        if self.is_log:
+            raise Missing("this is no bundle of a case")
+        case = strict_json(self.read("case.json"))
+        if not case.get("sample"):
+            raise Missing("no sample was drawn")
+        indexes = [int(line) for line in self.read("population/leaf-indexes.txt").split()]
+        packed = b"".join(index.to_bytes(8, "big") for index in indexes)
+        require(sha256_hex(packed) == case["population"]["sha256"], "the population is not the one that was frozen")
+        freeze, status = self.event(case["population"]["event"], "case.population_frozen")
+        require(freeze["population_sha256"] == case["population"]["sha256"], "the log has another population")
+        seed, remark, seal = self.seed_of(case)
+        drawn = Redraw(seed, case["sample"], indexes, self.frame_of(case["sample"]))
+        found, items = drawn.chosen(), case["items"]
+        original = [item["leaf_index"] for item in items if not item.get("replaces")]
+        require(len(found) == len(original), f"{len(found)} decisions are drawn, but {len(original)} are items")
+        first = next((n for n, index in enumerate(found) if index != original[n]), None)
+        require(first is None, f"item {(first or 0) + 1} is not the decision that the seed draws")
+        for item in items:
+            require(self.find(item["decision"])[0] == item["leaf_index"], f"item {item['ordinal']} is another leaf")
+        n_replaced = self.check_replacements(drawn, items)
+        status = max(status, seal, key=SEVERITY.index)
+        said = f"{case['sample']['method']}: the same {len(found)} of {len(indexes)} decisions are drawn, {remark}"
+        self.report.add(status, "sample", said + (f"; {n_replaced} replaced, with reasons" if n_replaced else ""))
+
+    def event(self, rid: str, what: str) -> tuple[dict[str, Any], str]:
+        """(body, status) of an event of the log whose record is here and holds."""
+        index, leaf, status = self.find(rid)
+        document, record = strict_json(leaf), strict_json(self.read(f"records/{rid}.json"))
+        require(document["typ"] == what, f"the event {rid} is no {what}")
+        check_record(record, leaf)
+        return {**record["groups"]["event"], "leaf_index": index}, status
+
+    def seed_of(self, case: dict[str, Any]) -> tuple[bytes, str, str]:
+        """(seed, remark, status): from the checkpoint after the freeze; none where nothing is left to chance."""
+        sample, drawn = case["sample"], None
+        for rid, found in self.leaves.items():
+            if any(b'"typ":"case.sample_drawn"' in leaf for _, leaf, _ in found):
+                body, status = self.event(rid, "case.sample_drawn")
+                drawn = (body, status) if body["population"] == case["population"]["event"] else drawn
+        if drawn is None:
+            raise Missing("the event case.sample_drawn is not here")
+        require(drawn[0].get("seed") == sample["seed"], "the log has another seed")
+        require(drawn[0].get("frame_sha256") == sample.get("frame_sha256"), "the log has another frame")
+        require(drawn[0].get("interval_micros") == sample.get("interval_micros"), "the log has another interval")
+        require(drawn[0]["method"] == sample["method"], "the log has another method")
+        if sample["seed"] is None:
+            return b"", "with nothing left to chance", drawn[1]
+        note = self.read("population/seed-checkpoint.txt")
+        origin, size, root, status, remark = open_checkpoint(self.keys, note)
+        require(origin == self.origin, f"the seed is of another log, {origin}")
+        freeze, _ = self.event(case["population"]["event"], "case.population_frozen")
+        require(size == sample["seed_checkpoint_size"], "the seed is of another checkpoint than the case says")
+        require(size > freeze["leaf_index"], "the checkpoint of the seed was there before the freeze")
+        seed = hashlib.sha256(root + bytes.fromhex(case["id"].replace("-", ""))).digest()
+        require(seed.hex() == sample["seed"], "the seed is not that of the checkpoint after the freeze")
+        return seed, f"seed of the checkpoint at {size}, {remark}", max(status, drawn[1], key=SEVERITY.index)
+
+    def frame_of(self, sample: dict[str, Any]) -> list[tuple[int, int]]:
+        """(leaf index, stratum or cost; -1: no cost) of each line; nothing where the method looks at no decision."""
+        if not sample.get("frame_sha256"):
+            return []
+        data = self.read("population/frame.csv")
+        require(sha256_hex(data) == sample["frame_sha256"], "the frame is not the one that was drawn from")
+        pairs = (line.split(",") for line in data.decode().splitlines()[1:])
+        return [(int(index), int(value) if value else -1) for index, value in pairs]
+
+    def check_replacements(self, drawn: Redraw, items: list[dict[str, Any]]) -> int:
+        """How many items gave way; each to the next in rank, with a reason."""
+        by_ordinal = {item["ordinal"]: item for item in items}
+        replacements = [item for item in items if item.get("replaces")]
+        for item in replacements:
+            gone = by_ordinal[item["replaces"]]
+            require(gone.get("replaced_by") == item["ordinal"], f"item {gone['ordinal']} does not name its stand-in")
+            require(gone["note"].strip(), f"item {gone['ordinal']} was replaced without a reason")
+            same = item["leaf_index"] == drawn.next_of(gone.get("stratum"))
+            require(same, f"item {item['ordinal']} is not the next in rank")
+        return len(replacements)
 
     def named(self, prefix: str) -> list[str]:
         return sorted(name for name in self.files if name.startswith(prefix))
@@ -478,6 +646,7 @@ class BundleCheck:
         size, sound, bad = 0, 0, None
         failed = self.judge_heads(0, stack)
         for leaf in self.read_leaves():
+            self.first = self.first or leaf
             digest = leaf_hash(leaf)
             if bad is None and next(stored, digest) != digest:
                 bad = f"{size}: this is not the leaf that was logged"
@@ -496,6 +665,38 @@ class BundleCheck:
         require(not failed, f"first bad index {bad or f'is {sound} or later'}")
         require(not bad, f"hashes.bin differs, though the tree is sound, from leaf {bad}")
         self.proven = True
+
+    def check_earlier(self) -> None:
+        """Each frozen log gives its last head again, and the first leaf of the next one names that head."""
+        numbers = sorted(int(name[6:-5]) for name in self.named("links/") if name[6:-5].isdigit())
+        for number in numbers:
+            after = min((other for other in numbers if other > number), default=0)
+            self.report.attempt(f"log {number}, frozen", self.check_link, number, after)
+        if self.first.find(b'"typ":"log.frozen"') >= 0 and not numbers:
+            raise Missing("this log continues a frozen one, which is not here")
+
+    def check_link(self, number: int, after: int) -> None:
+        """Log `number` against the first leaf of log `after` (0: the one that the bundle is about)."""
+        name, following = f"earlier/{number}/", f"earlier/{after}/leaves.jsonl"
+        first = next((leaf for _, leaf in self.leaf_lines(following)), b"") if after else self.first
+        link = strict_json(self.read(f"links/{number}.json"))
+        require(strict_json(first)["typ"] == "log.frozen", "the next log does not begin with a freeze")
+        check_record(link, first)
+        said = link["groups"]["event"]["frozen"]
+        require(said["shard"] == number, f"the next log names log {said['shard']}")
+        if not said["size"]:
+            self.report.add(AUTHENTIC, name, f"nothing of {said['origin']} was good")
+            return
+        origin, size, root, status, remark = open_checkpoint(self.keys, self.read(name + "checkpoint.txt"))
+        stack: list[bytes] = []
+        count = 0
+        for count, (index, leaf) in enumerate(self.leaf_lines(name + "leaves.jsonl"), 1):
+            require(index == count - 1, f"first bad index {count - 1}: leaf {index} stands there")
+            frontier_push(stack, count - 1, leaf_hash(leaf))
+        require((count, frontier_root(stack)) == (size, root), f"its leaves give another tree than its head of {size}")
+        named = (said["origin"], said["size"], b64(said["root"]))
+        require(named == (origin, size, root), "the first leaf of the next log names another head")
+        self.report.add(status, name, f"{origin} ends with {size} leaves, as the next log says, {remark}")
 
     def stored_hashes(self) -> Iterator[bytes]:
         """The leaf hashes of hashes.bin, then b"" for ever; nothing at all where there is no such file."""
@@ -526,8 +727,8 @@ class BundleCheck:
             require(index == expected, f"first bad index {expected}: leaf {index} stands there")
             yield leaf
 
-    def leaf_lines(self) -> Iterator[tuple[int, bytes]]:
-        with self.stream("leaves.jsonl") as stream:
+    def leaf_lines(self, name: str = "leaves.jsonl") -> Iterator[tuple[int, bytes]]:
+        with self.stream(name) as stream:
             for number, line in enumerate(stream):
                 try:
                     entry = json.loads(line)
@@ -588,9 +789,12 @@ class BundleCheck:
         self.report.add(status, name, f"leaf of {rid} is in the log, {remark}")
 
 
-def check_bundle(path: str, keys: Keys, report: Report) -> None:
+def check_bundle(path: str, keys: Keys, report: Report, resample: bool = False) -> None:
     with contextlib.closing(Bundle(path)) as bundle:
-        report.attempt(path, BundleCheck(bundle, keys, report).run)
+        check = BundleCheck(bundle, keys, report)
+        report.attempt(path, check.run)
+        if resample:
+            report.attempt("sample", check.resample)
 
 
 def read_file(path: str) -> bytes:
@@ -645,6 +849,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--trust", action="append", default=[], metavar="FILE", help="tlog-policy or vkeys")
     parser.add_argument("--vkey", action="append", default=[], help="a key you trust")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--resample", action="store_true", help="draw the sample of a case again")
     options = parser.parse_args(arguments)
     trusted: dict[tuple[str, bytes], bytes] = {}
     try:
@@ -660,7 +865,7 @@ def main(arguments: list[str] | None = None) -> int:
     elif not os.path.exists(target[0]):
         report.add(INCOMPLETE, target[0], "no such file: there is nothing to verify")
     else:
-        report.attempt(target[0], check_bundle, target[0], keys, report)
+        report.attempt(target[0], check_bundle, target[0], keys, report, options.resample)
     show(report, options.json)
     return EXIT[report.overall]
 

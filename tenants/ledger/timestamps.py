@@ -29,6 +29,7 @@ class TimestampSink:
     every: timedelta = timedelta(hours=1)
 
     def anchor(self, head: Head) -> Anchored:
+        """Have the note stamped."""
         message = head.note.encode()
         asked = TimestampRequestBuilder().data(message).hash_algorithm(HashAlgorithm.SHA256).build()
         answer = post(self.url, asked.as_bytes(), HEADERS)
@@ -36,6 +37,23 @@ class TimestampSink:
             raise ValueError(f"the authority answered {answer.status}")
         response = verified(answer.body, message, self.roots, asked.nonce)
         return Anchored(answer.body, f"stamped {response.tst_info.gen_time:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def stamp(url: str, roots: Path | None, request: bytes, digest: bytes) -> bytes:
+    """The authority's answer (DER) to a TimeStampReq over the SHA-256 `digest`; it leads to one of `roots`, if given.
+
+    Raises OSError where nobody answers, ValueError for an answer that is no such stamp.
+    """
+    answer = post(url, request, HEADERS)
+    if answer.status != 200:
+        raise ValueError(f"the authority answered {answer.status}")
+    if roots is not None:
+        builder = VerifierBuilder(roots=x509.load_pem_x509_certificates(roots.read_bytes()))
+        try:
+            builder.build().verify(decode_timestamp_response(answer.body), digest)
+        except VerificationError as error:
+            raise ValueError(f"the time stamp does not hold: {error}") from error
+    return answer.body
 
 
 def verified(der: bytes, message: bytes, roots: Path, nonce: int | None = None) -> TimeStampResponse:

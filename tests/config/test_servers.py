@@ -107,8 +107,8 @@ def test_passwords_are_asked_for_and_kept_private(home: Path) -> None:
         assert services.valkey is not None
         with pytest.raises(redis.AuthenticationError), redis.Redis(port=services.valkey.port, retry=NEVER) as nobody:
             nobody.ping()
-        secrets = [*home.glob("*.password"), *(home / "keys").iterdir()]
-        assert len(secrets) == 6
+        secrets = [*home.glob("*.password"), *(home / "keys").glob("*.key")]
+        assert len(secrets) == 7
         assert {stat.S_IMODE(path.stat().st_mode) for path in secrets} == {0o600}
         commands = "".join(path.read_text(errors="replace") for path in Path("/proc").glob("[0-9]*/cmdline"))
         assert not any(path.read_text().strip() in commands for path in secrets)
@@ -240,23 +240,37 @@ def test_each_role_gets_its_own_logins_and_keys_only(tmp_path: Path) -> None:
     shared = {"AFFIDAVIT_SECRET_KEY_FILE"}
     data_keys = {"AFFIDAVIT_RECEIPT_KEY_FILE", "AFFIDAVIT_MASTER_KEY_FILE"}
     assert secrets_of("web") == shared | data_keys | {"DATABASE_URL_WEB", "DATABASE_URL_INGEST"}
-    assert secrets_of("worker") == shared | data_keys | {"DATABASE_URL_WORKER"}
+    assert secrets_of("worker") == shared | data_keys | {"DATABASE_URL_WORKER", "AFFIDAVIT_REPORT_KEY_FILE"}
     assert secrets_of("sequencer") == shared | {"DATABASE_URL_SEQUENCER"}
     assert secrets_of("signer") == shared | {"DATABASE_URL_SIGNER", "AFFIDAVIT_CHECKPOINT_KEY_FILE"}
     assert "DATABASE_URL" in secrets_of("admin")
+    certified = {
+        role
+        for role in ("admin", "web", "worker", "sequencer", "signer")
+        if "AFFIDAVIT_REPORT_CERT_FILE" in services.role_env(role)
+    }
+    assert certified == {"web", "worker"}
 
 
 def test_keys_are_made_once(tmp_path: Path) -> None:
     first = {name: path.read_text() for name, path in servers.make_keys(tmp_path / "keys").items()}
-    assert {len(bytes.fromhex(text)) for text in first.values()} == {32}
-    assert len({*first.values()}) == 4
+    assert {len(bytes.fromhex(text)) for name, text in first.items() if name != "REPORT"} == {32}
+    assert len({*first.values()}) == 5
     assert first == {name: path.read_text() for name, path in servers.make_keys(tmp_path / "keys").items()}
 
 
 def test_what_a_child_inherits_holds_no_credentials() -> None:
     environ = {
         **dict.fromkeys(("DATABASE_URL", "DATABASE_URL_SIGNER", "REDIS_URL", "PGPASSWORD", "PGUSER"), "x"),
-        **dict.fromkeys(("AFFIDAVIT_CHECKPOINT_KEY", "AFFIDAVIT_MASTER_KEY_FILE", "AFFIDAVIT_ROLE"), "x"),
+        **dict.fromkeys(
+            (
+                "AFFIDAVIT_CHECKPOINT_KEY",
+                "AFFIDAVIT_MASTER_KEY_FILE",
+                "AFFIDAVIT_ROLE",
+                "AFFIDAVIT_REPORT_KEY_PASSWORD",
+            ),
+            "x",
+        ),
         **dict.fromkeys(("PATH", "AFFIDAVIT_INSTANCE"), "kept"),
     }
     assert without_credentials(environ) == {"PATH": "kept", "AFFIDAVIT_INSTANCE": "kept"}

@@ -49,8 +49,8 @@ def draw(page: Page, team: Team, size: int) -> None:
     take(page, "Freeze the population")
     settle(team.cast)
     page.get_by_role("link", name="Draw the sample").click()
-    page.get_by_label("Method").select_option(value="random")
-    page.get_by_label("Size, for a random sample").fill(str(size))
+    page.get_by_role("link", name="Random", exact=True).click()
+    page.get_by_label("Size").fill(str(size))
     page.get_by_role("button", name="Draw the sample").click()
 
 

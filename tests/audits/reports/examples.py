@@ -46,7 +46,7 @@ def example(n: int = 60, **changes: Any) -> ReportData:
         population=a_freeze(),
         earlier_freezes=(),
         sample=replace(SAMPLE, size=n),
-        limit=Limit(n, deviations, upper_limit(deviations, n), 0.05, upper_limit(deviations, n) <= 0.05) if n else None,
+        limit=a_limit(n, deviations, upper_limit(deviations, n), 0.05) if n else None,
         items=items,
         findings=(FINDING,),
         policy_sets=(PolicySetUsed(digest("set"), n, POLICIES),),
@@ -68,6 +68,11 @@ def example(n: int = 60, **changes: Any) -> ReportData:
         ),
     )
     return replace(data, **changes)
+
+
+def a_limit(n: int, deviations: int, upper: float, tolerable: float | None, words: str = "") -> Limit:
+    """An evaluation."""
+    return Limit(n, deviations, deviations / n, upper, tolerable, tolerable is None or upper <= tolerable, words)
 
 
 def draft(**changes: Any) -> ReportData:
@@ -119,6 +124,7 @@ HEAD = Head(
     criteria="Every refusal names one specific principal reason (12 CFR 1002.9(b)(2)).\nNo reason is a generic code.",
 )
 SAMPLE = SampleDrawn(
+    kind="attribute",
     method="Attribute sample: size computed from the tolerable rate",
     is_everything=False,
     size=93,

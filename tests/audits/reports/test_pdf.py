@@ -202,3 +202,13 @@ def test_a_thousand_items_take_seconds() -> None:
     pdf = render(data)
     assert time.monotonic() - began < 10
     assert len(PdfReader(BytesIO(pdf)).pages) < 80
+
+
+def test_strata_and_replaced_items_are_shown() -> None:
+    strata = (("refer", 30_000, 72, "12.00 USD"), ("refuse", 9, 9, ""))
+    terms = (("Strata by", "Outcome"), ("Sampling interval", "1.00 USD"))
+    sample = replace(SAMPLE, kind="stratified", strata=strata, terms=terms)
+    gone = an_item(1, conclusion="na", note="A test call.", replaced_by=61)
+    said = text_of(example(items=(gone, an_item(61, replaces=1)), sample=sample))
+    for expected in ("refer 12.00 USD 30,000 72", "Strata by Outcome", "1 61 A test call.", "In place of item 1."):
+        assert expected in said

@@ -5,15 +5,14 @@ from dataclasses import replace
 import pytest
 
 from audits.reports import words
-from audits.reports.data import Limit, ReportData
-from tests.audits.reports.examples import SAMPLE, an_item, draft, example
+from audits.reports.data import ReportData
+from tests.audits.reports.examples import SAMPLE, a_limit, an_item, draft, example
 
 
 def limited(deviations: int, upper: float, tolerable: float | None) -> ReportData:
-    acceptable = tolerable is None or upper <= tolerable
     items = tuple(an_item(n, conclusion="fail" if n <= deviations else "pass") for n in range(1, 61))
     sample = replace(SAMPLE, size=60, tolerable_rate=tolerable)
-    return example(items=items, sample=sample, limit=Limit(60, deviations, upper, tolerable, acceptable))
+    return example(items=items, sample=sample, limit=a_limit(60, deviations, upper, tolerable))
 
 
 @pytest.mark.parametrize(
@@ -74,3 +73,31 @@ def test_systems_are_counted_by_conclusion() -> None:
     items = (an_item(1, system="b"), an_item(2, system="a"), an_item(3, system="b", conclusion="fail"))
     table = words.by_system(example(items=items))
     assert [(name, row["pass"], row["fail"]) for name, row in table] == [("a", 1, 0), ("b", 1, 1)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "headlines"),
+    [
+        ("iso2859", "code letter J: the lot is accepted at up to 2", ("Lot accepted", "Lot not accepted")),
+        (
+            "discovery",
+            "the smallest that meets a deviation with 95",
+            ("Nothing discovered", "A deviation was discovered"),
+        ),
+        ("monetary", "in proportion to cost", ("Within the tolerable mis", "Above the tolerable mis")),
+        ("stratified", "from each stratum in proportion", ("Within the tolerable rate", "Above the tolerable rate")),
+    ],
+)
+def test_each_method_says_how_it_drew_and_what_came_of_it(kind: str, said: str, headlines: tuple[str, str]) -> None:
+    sample = replace(SAMPLE, kind=kind, code_letter="J", acceptable=2, interval="1.00 USD")
+    for upper, headline in zip((0.04, 0.06), headlines, strict=True):
+        data = example(60, sample=sample, limit=a_limit(60, 1, upper, 0.05, "1 of 60 deviate; 3.00 USD"))
+        assert said in words.drawing(data)
+        assert words.opinion(data).headline.startswith(headline)
+        assert "1 of 60" in words.evaluation(data)
+
+
+def test_exceptions_are_no_sample() -> None:
+    data = example(3, sample=replace(SAMPLE, kind="exceptions", size=3, seed=None), limit=None)
+    assert "held against the rules below" in words.drawing(data)
+    assert "the exceptions were examined" in words.opinion(data).basis

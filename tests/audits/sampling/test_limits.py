@@ -1,23 +1,13 @@
-"""Sizes and limits against the published tables; selection against its definition."""
+"""Sizes and limits against the published tables, and against their definitions."""
 
-import hashlib
-import uuid
+import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audits.sampling import (
-    SamplingError,
-    Size,
-    attribute_size,
-    binomial_cdf,
-    evaluate,
-    rank,
-    seed_of,
-    select,
-    upper_limit,
-)
+from audits.sampling import SamplingError, Size, attribute_size, binomial_cdf, evaluate, upper_limit
+from audits.sampling.limits import confidence_factor, discovery_size, gamma_tail, none_met, undiscovered
 
 # AICPA Audit Guide "Audit Sampling", tables A-1 (5 %) and A-2 (10 %): expected, tolerable → size (acceptable)
 AT_5 = [(0, 5, 59, 0), (0, 10, 29, 0), (0, 2, 149, 0), (1, 5, 93, 1), (2, 5, 181, 4), (1, 10, 46, 1)]
@@ -64,17 +54,32 @@ def test_a_planned_sample_suffices_and_one_fewer_does_not(expected: int, spread:
     assert binomial_cdf(size.acceptable, size.n - 1, tolerable) > 0.05 or size.n - 1 < size.acceptable + 1
 
 
-@given(st.binary(min_size=32, max_size=32), st.sets(st.integers(0, 2**40), max_size=60), st.integers(0, 70))
-def test_selection_is_by_rank_and_does_not_depend_on_order(seed: bytes, population: set[int], n: int) -> None:
-    chosen = select(seed, sorted(population), n)
-    assert chosen == select(seed, sorted(population, reverse=True), n)
-    assert chosen == sorted(population, key=lambda index: hashlib.sha256(seed + index.to_bytes(8, "big")).digest())[:n]
-    rest = population - set(chosen)
-    assert len(chosen) == min(n, len(population))
-    assert not rest or not chosen or max(rank(seed, i) for i in chosen) < min(rank(seed, i) for i in rest)
+# AICPA "Audit Sampling", confidence factors at 5 and 10 % risk, for 0, 1, 2 … misstatements.
+@pytest.mark.parametrize(
+    ("risk", "factors"), [(0.05, [3.00, 4.75, 6.30, 7.76, 9.16, 10.52]), (0.10, [2.31, 3.89, 5.33, 6.69])]
+)
+def test_confidence_factors_reproduce_the_published_table(risk: float, factors: list[float]) -> None:
+    """The guide rounds up."""
+    assert [math.ceil(100 * confidence_factor(k, risk) - 1e-6) / 100 for k in range(len(factors))] == factors
 
 
-def test_the_seed_is_of_the_root_and_the_case() -> None:
-    case = uuid.UUID("0190a5d2-7b1e-7c3a-9f00-1234567890ab")
-    assert seed_of(b"\1" * 32, case) == hashlib.sha256(b"\1" * 32 + case.bytes).digest()
-    assert seed_of(b"\1" * 32, case) != seed_of(b"\2" * 32, case)
+@given(st.integers(0, 30), st.floats(0.01, 60))
+def test_the_gamma_tail_is_the_poissons_sum(k: int, mean: float) -> None:
+    poisson = math.fsum(math.exp(i * math.log(mean) - mean - math.lgamma(i + 1)) for i in range(k + 1))
+    assert gamma_tail(k + 1, mean) == pytest.approx(poisson, rel=1e-9)
+
+
+@pytest.mark.parametrize(("rate", "population", "n"), [(0.01, 10**6, 299), (0.05, 10**6, 59), (0.01, 1_000, 258)])
+def test_discovery_sizes(rate: float, population: int, n: int) -> None:
+    """In a large population the binomial's; in a small one fewer: 258 of 1,000 miss all ten in 1 of 20 cases."""
+    assert discovery_size(rate, population) == Size(n, 0)
+
+
+@given(st.integers(1, 400), st.floats(0.002, 0.9))
+def test_a_discovery_sample_suffices_and_one_fewer_does_not(population: int, rate: float) -> None:
+    n, deviating = discovery_size(rate, population).n, math.ceil(rate * population - 1e-9)
+    exact = [math.comb(population - deviating, m) / math.comb(population, m) for m in (n - 1, n)]
+    assert none_met(n, deviating, population) == pytest.approx(exact[1], abs=1e-9)
+    assert exact[1] <= 0.05 + 1e-9 or n == population
+    assert n == 1 or exact[0] > 0.05 - 1e-9
+    assert undiscovered(n, population) < deviating
