@@ -10,9 +10,9 @@ from django.urls import reverse
 from tenants.actors import Actor
 from tenants.ids import uuid7_time
 from tenants.ledger.reader import covering_checkpoint, leaf_of, proof_states
-from traces.conversation import excerpt, pretty, turns
+from traces.conversation import Turn, excerpt, pretty, turns
 from traces.costs.charts import money
-from traces.models import Decision, PolicyMatch
+from traces.models import Decision, PolicyMatch, SpanContent
 from traces.rows import span_hex
 from traces.sealing import GROUPS, Content
 from traces.selectors import members_of, open_payloads, policy_document
@@ -131,6 +131,24 @@ def identifiers(decision: Decision, slug: str) -> list[dict[str, Any]]:
         {"label": "System version", "value": decision.system_version},
     ]
     return [entry for entry in shown if entry["value"] not in ("", None)]
+
+
+def beside(found: Sequence[tuple[SpanContent, Content | None]]) -> list[dict[str, Any]]:
+    """What log records said of the decision's span, each with its leaf; erased ones have no turns."""
+    return [
+        {
+            "event": row.event,
+            "occurred_at": row.occurred_at,
+            "leaf_hash": bytes(row.leaf_hash).hex(),
+            "erased": content is None,
+            "turns": _said(members_of(content)) if content else [],
+        }
+        for row, content in found
+    ]
+
+
+def _said(members: Mapping[str, Any]) -> list[Turn]:
+    return turns(members.get("input"), "user") + turns(members.get("output"), "assistant")
 
 
 def metadata(members: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from traces.forms import FilterForm
 from traces.meaning.listing import nearest_for, panels
 from traces.meaning.views import near_rows
 from traces.models import Decision
+from traces.otlp.selectors import open_beside
 from traces.rows import span_hex
 from traces.search.views import list_extras
 from traces.selectors import (
@@ -122,6 +123,7 @@ def decision_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         "back_url": list_url,
         "conversation": turns(members.get("input"), "user"),
         "answer": turns(members.get("output"), "assistant"),
+        "beside": presentation.beside(open_beside(decision, by=actor, purpose="decision page")) if may_read else [],
         "documents": members.get("context") or [],
         "outcome": members.get("outcome"),
         "parameters": presentation.parameters(decision, members),

@@ -15,11 +15,12 @@ _INDEX = re.compile(r"^\d{1,6}$")
 
 
 class Attributes:
-    """A span's attributes; `taken` are the names whose values became content of the decision."""
+    """A span's attributes; `taken`: the names whose values became content; `left`: what of these values did not."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self.values = values
         self.taken: set[str] = set()
+        self.left: dict[str, Any] = {}
         self._names = "\n".join(["", *values])
 
     def __contains__(self, name: str) -> bool:
@@ -74,8 +75,8 @@ class Attributes:
         return found if isinstance(found, list) else []
 
     def raw(self) -> dict[str, Any]:
-        """The attributes that are not content."""
-        return {name: value for name, value in self.values.items() if name not in self.taken}
+        """The attributes that are not content, and of the others what was left."""
+        return {name: value for name, value in self.values.items() if name not in self.taken} | self.left
 
 
 def as_count(value: Any) -> int | None:

@@ -31,7 +31,30 @@ _VERCEL_OUTPUTS = (
     "ai.embedding",
     "ai.embeddings",
 )
-_PYDANTIC = ("events", "pydantic_ai.all_messages", "all_messages_events")
+MLFLOW_INPUTS = "mlflow.spanInputs"
+# Members of a provider's request that are what was said, beside those that are parameters.
+REQUEST_CONTENT = ("messages", "input", "instructions", "prompt", "system", "contents", "tools")
+_PYDANTIC_RUN = "pydantic_ai.all_messages"
+_PYDANTIC = ("events", "all_messages_events")
+# Names, or their beginnings, of attributes that hold what was said.
+_CONTENT = (
+    "input.value",
+    "output.value",
+    "gen_ai.input.messages",
+    "gen_ai.output.messages",
+    "gen_ai.system_instructions",
+    "langfuse.observation.input",
+    "langfuse.observation.output",
+    "llm.input_messages.",
+    "llm.output_messages.",
+    MLFLOW_INPUTS,
+    "mlflow.spanOutputs",
+    "traceloop.entity.input",
+    "traceloop.entity.output",
+    _PYDANTIC_RUN,
+    "all_messages_events",
+    "final_result",
+)
 
 Sides = tuple[Any, Any]
 
@@ -54,7 +77,13 @@ def content_of(attributes: Attributes, events: Sequence[Event]) -> Content:
         more = dialect(attributes, asked is None, answered is None)
         asked = more[0] if asked is None else asked
         answered = more[1] if answered is None else answered
+    _leave_copies(attributes)
     return Content(asked, answered, others)
+
+
+def _leave_copies(attributes: Attributes) -> None:
+    """What says the same in another dialect beside the one that was read: content too, so no raw attribute."""
+    attributes.taken.update(name for name in attributes.values if name.startswith(_CONTENT))
 
 
 def _some(value: Any) -> Any:
@@ -122,13 +151,17 @@ def _choice(body: dict[str, Any]) -> dict[str, Any]:
 
 def _conventions(attributes: Attributes, want_input: bool, want_output: bool) -> Sides:
     """OTel GenAI, 1.37 and later: message arrays, as values or as JSON text."""
-    asked = _as_list(attributes.take("gen_ai.input.messages")) if want_input else []
-    system = attributes.take("gen_ai.system_instructions") if want_input else None
-    if _some(system) is not None:
-        parts = [{"type": "text", "content": system}] if isinstance(system, str) else system
-        asked = [{"role": "system", "parts": parts}, *asked]
+    asked = [*_instructions(attributes), *_as_list(attributes.take("gen_ai.input.messages"))] if want_input else []
     answered = attributes.take("gen_ai.output.messages") if want_output else None
     return _some(asked), _some(answered)
+
+
+def _instructions(attributes: Attributes) -> list[dict[str, Any]]:
+    """`gen_ai.system_instructions` as the message that they are."""
+    system = attributes.take("gen_ai.system_instructions")
+    if _some(system) is None:
+        return []
+    return [{"role": "system", "parts": [{"type": "text", "content": system}] if isinstance(system, str) else system}]
 
 
 def _langfuse(attributes: Attributes, want_input: bool, want_output: bool) -> Sides:
@@ -177,7 +210,11 @@ def _unwrapped(attributes: Attributes, prefix: str) -> list[Any]:
     for item in attributes.take_list(prefix):
         message = dict(_inner(item, "message"))
         if isinstance(contents := message.pop("contents", None), list):
-            message["content"] = [_content_part(_inner(part, "message_content")) for part in contents]
+            parts = [_content_part(_inner(part, "message_content")) for part in contents]
+            # Anthropic's instrumentation leaves an empty part where a tool call stands, told among the calls.
+            message["content"] = [part for part in parts if part != {"type": "tool_use"}]
+            if not message["content"]:
+                del message["content"]
         if isinstance(calls := message.get("tool_calls"), list):
             message["tool_calls"] = [_inner(call, "tool_call") for call in calls]
         messages.append(message)
@@ -223,9 +260,25 @@ def _vercel_call(call: Any) -> Any:
     return call | {"id": call.get("toolCallId"), "name": call["toolName"], "arguments": arguments}
 
 
+def _pydantic_run(attributes: Attributes, want_input: bool, want_output: bool) -> Sides:
+    """Pydantic AI, a whole run: all its messages in one attribute, the last of which is the answer."""
+    stated = read_json(attributes.values.get(_PYDANTIC_RUN))
+    if not want_input or not isinstance(stated, list) or any(_is_event(one) for one in stated):
+        return None, None
+    is_answered = bool(stated) and isinstance(stated[-1], dict) and stated[-1].get("role") == "assistant"
+    asked = stated[:-1] if is_answered else stated
+    asked = [*_instructions(attributes), *asked]
+    return _some(asked), stated[-1:] if is_answered and want_output else None
+
+
+def _is_event(message: Any) -> bool:
+    return isinstance(message, dict) and "event.name" in message
+
+
 def _pydantic(attributes: Attributes, want_input: bool, want_output: bool) -> Sides:
-    """Pydantic AI: the messages of a call, or of a whole run, as one JSON attribute of both sides."""
-    name = next((name for name in _PYDANTIC if isinstance(read_json(attributes.values.get(name)), list)), "")
+    """Pydantic AI before its version 2: the messages of a call or a run as events, in one attribute of both sides."""
+    names = (*_PYDANTIC, _PYDANTIC_RUN)
+    name = next((name for name in names if isinstance(read_json(attributes.values.get(name)), list)), "")
     if not name or not (want_input and want_output):
         return None, None
     messages = [one for one in attributes.take(name) if isinstance(one, dict)]
@@ -260,8 +313,31 @@ def _messages_in(value: Any) -> Any:
     return value
 
 
+def _mlflow(attributes: Attributes, want_input: bool, want_output: bool) -> Sides:
+    """MLflow: a call's arguments and result; of a chat completion the messages, the rest of it left as it is."""
+    asked: Any = attributes.take(MLFLOW_INPUTS) if want_input else None
+    answered: Any = attributes.take("mlflow.spanOutputs") if want_output else None
+    if _are_objects(messages := _member(asked, "messages"), "role"):
+        attributes.left[MLFLOW_INPUTS] = {name: value for name, value in asked.items() if name not in REQUEST_CONTENT}
+        asked = messages
+    if _are_objects(choices := _member(answered, "choices"), "message"):
+        attributes.left["mlflow.spanOutputs"] = {name: value for name, value in answered.items() if name != "choices"}
+        answered = [_choice(choice | {"role": "assistant"}) for choice in choices]
+    return _some(asked), _some(answered)
+
+
+def _member(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def _are_objects(value: Any, name: str) -> bool:
+    """Whether it is a list of objects that have this member."""
+    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) and name in one for one in value)
+
+
 _DIALECTS: tuple[Callable[[Attributes, bool, bool], Sides], ...] = (
     _langfuse,
+    _pydantic_run,
     _conventions,
     _traceloop_messages,
     _openinference_messages,
@@ -270,7 +346,7 @@ _DIALECTS: tuple[Callable[[Attributes, bool, bool], Sides], ...] = (
     _plain((), ("final_result",)),
     _tool,
     _plain(("gen_ai.retrieval.query.text",), ("gen_ai.retrieval.documents",)),
-    _plain(("mlflow.spanInputs",), ("mlflow.spanOutputs",)),
+    _mlflow,
     _plain(("traceloop.entity.input",), ("traceloop.entity.output",)),
     _plain(
         ("gcp.vertex.agent.llm_request", "gcp.vertex.agent.tool_call_args"),

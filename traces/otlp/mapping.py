@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from traces.otlp.attributes import Attributes, read_json
-from traces.otlp.content import Content, content_of
+from traces.otlp.content import MLFLOW_INPUTS, REQUEST_CONTENT, Content, content_of
 from traces.otlp.operations import NOT_COUNTED, STEPS, operation_of, provider_of
 from traces.otlp.spans import ERROR, NO_SPAN, Event, Origin, Span
 from traces.otlp.usage import usage_of
 
-MAPPING_VERSION = "1"
+MAPPING_VERSION = "2"
 
 _PROVIDER = (
     "gen_ai.provider.name",
@@ -39,10 +39,11 @@ _REQUESTED = (
     "model_name",
 )
 _ANSWERING = ("gen_ai.response.model", "llm.response.model_name", "ai.response.model", "llm.response.model")
+# What the application calls its session comes before a conversation, which agent libraries number for each run.
 _SESSION = (
-    "gen_ai.conversation.id",
     "langfuse.session.id",
     "session.id",
+    "gen_ai.conversation.id",
     "traceloop.association.properties.session_id",
     "ai.telemetry.metadata.sessionId",
     "mlflow.trace.session",
@@ -217,15 +218,19 @@ def _model(attributes: Attributes, provider: str) -> dict[str, Any]:
 
 
 def _parameters(attributes: Attributes) -> dict[str, Any]:
-    stated = read_json(attributes.first(_PARAMETERS))
-    parameters = dict(stated) if isinstance(stated, dict) else {}
+    name = next((name for name in _PARAMETERS if isinstance(read_json(attributes.values.get(name)), dict)), "")
+    parameters = _without_content(attributes.take(name)) if name else dict(attributes.left.get(MLFLOW_INPUTS, {}))
     if not any(map(attributes.has_prefix, _PARAMETER_PREFIXES)):
         return parameters
     for name, value in attributes.values.items():
         if name.startswith(_PARAMETER_PREFIXES) and name != "gen_ai.request.model":
             parameters[name.split(".", 2)[2]] = value
-    parameters.pop("messages", None)
     return parameters
+
+
+def _without_content(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Some libraries call the whole request its parameters: what was said in it is told as input."""
+    return {name: value for name, value in parameters.items() if name not in REQUEST_CONTENT}
 
 
 def _tools(attributes: Attributes) -> list[Any]:

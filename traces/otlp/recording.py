@@ -17,6 +17,7 @@ from tenants.actors import Actor
 from tenants.ledger.canonical import CanonicalError
 from traces.otlp.content import event_content
 from traces.otlp.mapping import MAPPING_VERSION, Service, clip, decision_of, parent_of, service_of, started_at
+from traces.otlp.repeats import Told, once
 from traces.otlp.spans import LogRecord, Origin, Span, id_problem
 from traces.recording import Prepared, prepare
 from traces.rows import span_number
@@ -82,15 +83,12 @@ def _record_chunk(by: Actor, spans: Sequence[Span], report: Report, now: datetim
     decisions: list[tuple[Span, Prepared]] = []
     plain: list[tuple[Span, PlainSpan]] = []
     services = Services()
-    for span in spans:
-        if problem := id_problem(span.trace_id, span.span_id):
-            report.reject(f"{clip(span.name, 60) or 'a span without a name'}: {problem}")
-            continue
-        service = services.of(span.origin)
-        decision = decision_of(span, service)
-        if decision is None:
-            plain.append((span, PlainSpan(_identity(span), plain_values(span, service, now or datetime.now(UTC)))))
-        elif isinstance(found := prepared_or_problem(decision), Prepared):
+    for told in once([Told(span, decision_of(span, services.of(span.origin))) for span in _named(spans, report)]):
+        span = told.span
+        if told.decision is None:
+            values = plain_values(span, services.of(span.origin), now or datetime.now(UTC))
+            plain.append((span, PlainSpan(_identity(span), values)))
+        elif isinstance(found := prepared_or_problem(told.decision), Prepared):
             decisions.append((span, found))
         else:
             report.reject(f"span {span.span_id}: {found}")
@@ -103,6 +101,15 @@ def _record_chunk(by: Actor, spans: Sequence[Span], report: Report, now: datetim
             f"span {span.span_id} of trace {span.trace_id} is already recorded with other content as {stored};"
             " records are never changed"
         )
+
+
+def _named(spans: Sequence[Span], report: Report) -> Iterator[Span]:
+    """Those that can be told apart; the others are rejected."""
+    for span in spans:
+        if problem := id_problem(span.trace_id, span.span_id):
+            report.reject(f"{clip(span.name, 60) or 'a span without a name'}: {problem}")
+        else:
+            yield span
 
 
 def _identity(span: Span) -> Identity:

@@ -2,7 +2,11 @@
 
 import uuid
 
-from traces.models import SpanContent
+from tenants.access import require
+from tenants.actors import Actor
+from tenants.events import Tag
+from tenants.ledger.log import append
+from traces.models import Decision, SpanContent
 from traces.sealing import Content
 from traces.selectors import read_contents
 
@@ -14,3 +18,15 @@ def content_of_span(trace_id: uuid.UUID, span_id: int) -> list[tuple[SpanContent
     )
     contents = read_contents([row.pk for row in rows])
     return [(row, contents.get(row.pk)) for row in rows]
+
+
+def open_beside(decision: Decision, *, by: Actor, purpose: str) -> list[tuple[SpanContent, Content | None]]:
+    """What arrived apart from a decision's span, its reading recorded in the log; the decision is the door to it."""
+    require(by, "decision.read_payload")
+    if decision.trace_id is None or decision.span_id is None:
+        return []
+    found = content_of_span(decision.trace_id, decision.span_id)
+    if opened := [str(row.pk) for row, content in found if content]:
+        body = {"decisions": [str(decision.pk)], "contents": opened, "purpose": purpose}
+        append(Tag.PAYLOAD_READ, by=by, body=body)
+    return found

@@ -13,6 +13,7 @@ from tests.factories.traces import ingestor
 from tests.traces.otlp.wire import a_span, chat_message, logs_request, span_message, traces_request
 from traces.models import Decision, Deployment, Span, SpanContent, Submission
 from traces.otlp.decode import Form, read_logs, read_spans
+from traces.otlp.mapping import MAPPING_VERSION
 from traces.otlp.recording import Report, record_logs, record_spans
 from traces.otlp.selectors import content_of_span
 from traces.rows import span_number
@@ -194,7 +195,7 @@ def test_raw_attributes_and_mapping_version_are_stored_sealed(cast: Cast) -> Non
         pk = Decision.objects.get().pk
         members = members_of(read_contents([pk])[pk])
     told = members["metadata"]["otel"]
-    assert (told["mapping"], told["attributes"]["app.colour"]) == ("1", "green")
+    assert (told["mapping"], told["attributes"]["app.colour"]) == (MAPPING_VERSION, "green")
     assert members["input"][0]["parts"][0]["content"] == "May I borrow 5,000?"
 
 

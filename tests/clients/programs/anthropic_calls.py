@@ -1,0 +1,42 @@
+"""An application of Anthropic's API, after the lines of a page: a tool called and answered, and a stream."""
+
+from anthropic import Anthropic
+from opentelemetry import trace
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+
+tool = {
+    "name": "credit_score",
+    "description": "The score of a customer",
+    "input_schema": {"type": "object", "properties": {"customer": {"type": "string"}}},
+}
+question = {"role": "user", "content": "May I borrow 5,000?"}
+asked = {"model": "claude-sonnet-4-5", "max_tokens": 1024, "system": "Lend with care."}
+client = Anthropic()
+tracer = trace.get_tracer("loan-assistant")
+
+
+def ids(span):
+    context = span.get_span_context()
+    return f"{context.trace_id:032x} {context.span_id:016x}\n"
+
+
+def tell(name, span):
+    print(name, ids(span), end="")
+
+
+witness = ConsoleSpanExporter(formatter=lambda span: f"ended {ids(span)}")
+trace.get_tracer_provider().add_span_processor(SimpleSpanProcessor(witness))
+
+
+with tracer.start_as_current_span("tool") as span:
+    tell("tool", span)
+    call = client.messages.create(**asked, messages=[question], tools=[tool])
+with tracer.start_as_current_span("result") as span:
+    tell("result", span)
+    result = {"type": "tool_result", "tool_use_id": call.content[0].id, "content": '{"score": 641}'}
+    said = [block.model_dump(exclude_none=True) for block in call.content]
+    messages = [question, {"role": "assistant", "content": said}, {"role": "user", "content": [result]}]
+    client.messages.create(**asked, messages=messages)
+with tracer.start_as_current_span("stream") as span:
+    tell("stream", span)
+    assert list(client.messages.create(**asked, messages=[question], stream=True))
