@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from config.supervisor import ROOT
+from tests.benchmarks.beside import Beside
 from traces.drift.budget import look_level
 from traces.drift.events import Event
 from traces.drift.frame import Row, rows_of
@@ -233,17 +234,41 @@ def null_streams(times: int, level: float) -> str:
     return f"shuffled streams, false alarm {false}/{done}"
 
 
+def flatness(thousands: int, level: float) -> str:
+    """CPU ms of each thousand of one deployment without a change, and how many rows the watch holds by then.
+
+    A watch holds a bounded sample of rows whatever came (`monitor.MEMORY`), and the baseline adds each record to the
+    sums of its hour: nothing that a record's cost depends on grows once the memory is full, at 10,000 or at a million.
+    """
+    rows = load("p-stationary-clustered-2")
+    span = rows[-1].seen.at - rows[0].seen.at + 3600
+    watch, lines, done = Watch(level), [], 0
+    for again in range(thousands * 1000 // len(rows) + 1):
+        began, came = time.process_time(), 0
+        for row in shuffled(rows, again):
+            name, at = f"{again}-{row.seen.session}", row.seen.at + again * span
+            seen = dataclasses.replace(row.seen, id=f"{again}-{row.seen.id}", session=name, at=at)
+            list(watch.take([Row(seen, row.features)]))
+            came += 1
+        done += came
+        cost = (time.process_time() - began) / came * 1e6
+        lines.append(f"{done:>8,} stored: {cost:5.0f} ms CPU a 1,000; {len(watch.whole.rows):,} rows held")
+    return "\n".join(lines)
+
+
 def main() -> int:
     """Score, print, and tell by the exit status whether the targets for detection hold."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.drift", description=__doc__)
     parser.add_argument("--shuffled", type=int, default=0, help="also replay this many streams without a change")
+    parser.add_argument("--beside", action="store_true", help="also run ADWIN and Evidently, where installed")
+    parser.add_argument("--flat", type=int, default=0, help="also tell what each of so many thousand records costs")
     parser.add_argument("--only", nargs="*", help="names of streams")
     options = parser.parse_args()
     if not truths():
         print(f"No evaluation data at {STREAMS}: nothing to score.")
         return 0
     level = look_level(1)
-    tally = Tally()
+    tally, beside = Tally(), Beside()
     cpu = time.process_time()
     featurising = n_featurised = 0.0
     for truth in truths():
@@ -254,8 +279,14 @@ def main() -> int:
         featurising += time.process_time() - cpu
         n_featurised += len(rows)
         print(score(truth, replay(rows, level), rows, tally), flush=True)
+        if options.beside:
+            beside.take(truth, rows)
     print(f"\n{summary(tally)}")
     print(f"features, CPU ms/1,000 {featurising / max(n_featurised, 1) * 1e6:.0f}, reading included")
+    if options.beside:
+        print("\nbeside, on the same records:\n" + "\n".join(beside.lines()))
+    if options.flat:
+        print(f"\none deployment, record after record:\n{flatness(options.flat, level)}")
     if options.shuffled:
         print(null_streams(options.shuffled, level))
     return 0

@@ -56,9 +56,9 @@ class Transition:
     share: float
 
 
-def moved(frame: Frame, split: int, seed: int) -> dict[str, float]:
+def moved(frame: Frame, panel: Panel, split: int, seed: int) -> dict[str, float]:
     """By channel: how likely shuffled sessions differ as much across `split` (a fixed one, so no scan is priced in)."""
-    panel, blocks = Panel.fit(frame), frame.blocks()
+    blocks = frame.blocks()
     chosen = selections(np.bincount(blocks), [len(frame) - split], SHUFFLES, seed)
     found = {}
     for wide in panel.wide(frame):

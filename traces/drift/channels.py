@@ -5,7 +5,7 @@ single numbers or rates; each is tested by itself. A value that is missing weigh
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,10 @@ import numpy as np
 
 from traces.drift.frame import Frame, Matrix
 from traces.drift.observation import SCALARS
+from traces.drift.season import Season, season_of
 
 WIDE = ("asked", "answered", "style")
+NARROW = "narrow"  # all single columns together
 PRICED = "cost"  # a price is not behaviour: it explains, it does not alarm
 MIN_LABEL_COUNT = 5
 MAX_LABELS = 24
@@ -42,6 +44,7 @@ class Narrow:
     names: Sequence[str]
     values: Matrix  # n × k
     present: Matrix  # n × k
+    raw: Matrix  # n × k: before what recurs was taken off; a rate's are 0 and 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,39 +55,63 @@ class Panel:
     weights: dict[str, Matrix]
     caps: dict[str, float]
     tables: dict[str, tuple[Numbers, Numbers]]
-    labels: Sequence[str]
+    labels: list[str]
     unit_costs: Numbers
+    seasons: dict[str, Season]  # of the channels in which something recurs
 
     @classmethod
-    def fit(cls, frame: Frame) -> "Panel":
-        """From the rows that are compared with each other: the scales must not know which of them are new."""
-        centres, weights, caps = {}, {}, {}
+    def fit(cls, frame: Frame, only: Collection[str] = (), recurring: Collection[str] | None = None) -> "Panel":
+        """From the rows that are compared with each other: the scales must not know which of them are new.
+
+        `only` names the channels that are wanted, wide and narrow; empty: all. `recurring` names those that are
+        asked for their season; None: all.
+        """
+        panel = cls({}, {}, {}, {}, [], unit_costs(frame), {})
+        at = _times(frame)
         for name in WIDE:
-            raw, present = _raw(frame, name)
-            if not present.any():
-                continue
-            rows = raw if present.all() else raw[present]
-            centre = rows.mean(axis=0)
-            deviation = np.sqrt(np.maximum(np.einsum("ij,ij->j", rows, rows) / len(rows) - centre**2, 0))
-            spread = float(np.sqrt((deviation**2).mean()))
-            if spread < MIN_SPREAD:
-                continue
-            centres[name] = centre
-            floor = 0.05 * spread if name == "style" else 0.5 * spread
-            weights[name] = (1.0 / (deviation + floor)).astype(np.float32)
-            caps[name] = float(np.quantile(_norms(_scaled(rows, centre, weights[name])), _CAP_QUANTILE))
-        costs = unit_costs(frame)
-        tables = {}
+            if not only or name in only:
+                panel._fit_wide(frame, name, at, ask=recurring is None or name in recurring)
         for index, name in enumerate(SCALARS):
-            known = _scalar(frame, index, costs)
+            if only and name not in only and f"{name} spread" not in only:
+                continue
+            known = _scalar(frame, index, panel.unit_costs)
             known = known[np.isfinite(known)]
             if len(known) >= 20 and known.min() < known.max():
-                tables[name] = score_table(known)
-        return cls(centres, weights, caps, tables, watched_labels(frame), costs)
+                panel.tables[name] = score_table(known)
+        panel.labels.extend(label for label in watched_labels(frame) if not only or label in only)
+        if recurring is None or NARROW in recurring:
+            narrow = panel.narrow(frame)
+            season = season_of(narrow.values.copy(), narrow.present, at, together=False) if narrow.names else None
+            if season:
+                panel.seasons[NARROW] = season
+        return panel
 
-    def wide(self, frame: Frame) -> list[Wide]:
-        """The vector channels of these rows."""
-        return [self._one_wide(frame, name) for name in self.centres]
+    def _fit_wide(self, frame: Frame, name: str, at: Numbers, *, ask: bool) -> None:
+        """Centre, weights, season (where to `ask`) and cap of one; nothing where its rows are all alike."""
+        raw, present = _raw(frame, name)
+        if not present.any():
+            return
+        rows = raw if present.all() else raw[present]
+        centre = rows.mean(axis=0)
+        deviation = np.sqrt(np.maximum(np.einsum("ij,ij->j", rows, rows) / len(rows) - centre**2, 0))
+        spread = float(np.sqrt((deviation**2).mean()))
+        if spread < MIN_SPREAD:
+            return
+        self.centres[name] = centre
+        floor = 0.05 * spread if name == "style" else 0.5 * spread
+        self.weights[name] = (1.0 / (deviation + floor)).astype(np.float32)
+        scaled = _scaled(rows, centre, self.weights[name])
+        if name == "style":
+            np.clip(scaled, -_STYLE_CLIP, _STYLE_CLIP, out=scaled)
+        moments = at if present.all() else at[present]
+        season = season_of(scaled, np.ones(len(scaled), np.float32), moments, together=True) if ask else None
+        if season:
+            self.seasons[name] = season
+        self.caps[name] = float(np.quantile(_norms(scaled), _CAP_QUANTILE))
+
+    def wide(self, frame: Frame, names: Collection[str] = WIDE) -> list[Wide]:
+        """The vector channels of these rows, those of `names`."""
+        return [self._one_wide(frame, name) for name in self.centres if name in names]
 
     def _one_wide(self, frame: Frame, name: str) -> Wide:
         raw, present = _raw(frame, name)
@@ -92,6 +119,9 @@ class Panel:
         mask = present.astype(np.float32)
         if name == "style":
             np.clip(scaled, -_STYLE_CLIP, _STYLE_CLIP, out=scaled)
+        if name in self.seasons:
+            self.seasons[name].take_off(scaled, _times(frame))
+        if name == "style":
             factors = mask
         else:
             factors = np.minimum(1.0, self.caps[name] / np.maximum(_norms(scaled), 1e-9)) * mask
@@ -116,7 +146,14 @@ class Panel:
             )
         table = np.stack(columns, axis=1) if columns else np.zeros((len(frame), 0))
         present = np.isfinite(table)
-        return Narrow(names, np.where(present, table, 0).astype(np.float32), present.astype(np.float32))
+        raw, shown = np.where(present, table, 0).astype(np.float32), present.astype(np.float32)
+        if NARROW not in self.seasons:
+            return Narrow(names, raw, shown, raw)
+        return Narrow(names, self.seasons[NARROW].take_off(raw.copy(), _times(frame)) * shown, shown, raw)
+
+
+def _times(frame: Frame) -> Numbers:
+    return np.array([row.seen.at for row in frame.rows])
 
 
 def _scaled(rows: Matrix, centre: Matrix, weight: Matrix) -> Matrix:
@@ -183,7 +220,8 @@ def _without_complements(labels: list[str], counts: Counter[str], judged: Counte
 
 def score_table(known: Numbers) -> tuple[Numbers, Numbers]:
     """Reference values and their normal scores (equal values share their middle rank); between them, interpolate."""
-    quantiles = np.quantile(known, _GRID)
+    ordered = np.sort(known)
+    quantiles = np.interp(_GRID * (len(ordered) - 1), np.arange(len(ordered)), ordered)
     values, first, times = np.unique(quantiles, return_index=True, return_counts=True)
     ranks = (first + (times - 1) / 2) / (len(_GRID) - 1)
     return values, probit(np.clip(ranks, 0.0035, 0.9965))

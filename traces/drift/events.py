@@ -3,6 +3,7 @@
 Each is judged against the deployment's own past, within a few records, and told once while it lasts.
 """
 
+from bisect import bisect_left, insort
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -61,6 +62,7 @@ class EventWatch:
     odd: deque[bool] = field(default_factory=lambda: deque(maxlen=RUN))
     odd_told: bool = False
     n_seen: int = 0
+    _ordered: list[float] = field(default_factory=list)  # `lengths`, sorted; made again where it is missing
 
     def take(self, row: Row) -> list[Event]:
         """What this record brings to light, usually nothing."""
@@ -115,22 +117,31 @@ class EventWatch:
             return None
         limit = None
         if len(self.lengths) >= WARM_UP:
-            ordered = sorted(self.lengths)
-            limit = ordered[int(ODD_QUANTILE * (len(ordered) - 1))]
+            if len(self._ordered) != len(self.lengths):
+                self._ordered = sorted(self.lengths)
+            limit = self._ordered[int(ODD_QUANTILE * (len(self._ordered) - 1))]
             self.odd.append(length > limit)
         if limit is None or not self.odd[-1]:
-            self.lengths.append(length)  # odd ones do not teach what is normal until they are told
+            self._learn(length)  # odd ones do not teach what is normal until they are told
         hits = sum(self.odd)
         likely = binomial_tail(hits, len(self.odd), 2 * (1 - ODD_QUANTILE))
         if likely > ODD_P:
             self.odd_told = self.odd_told and hits > 1
             return None
         if self.odd_told:
-            self.lengths.append(length)
+            self._learn(length)
             return None
         self.odd_told = True
         text = f"{hits} of the newest {len(self.odd)} inputs longer than 99 % of those before ({limit:.0f})"
         return Event("odd_inputs", row.seen.segment, row.seen.at, row.seen.at, hits, row.seen.id, text)
+
+    def _learn(self, length: float) -> None:
+        """One more normal length; the sorted ones are kept beside: sorting at each record cost more than all else."""
+        if len(self._ordered) == len(self.lengths):
+            if len(self.lengths) == _KEEP_LENGTHS:
+                del self._ordered[bisect_left(self._ordered, self.lengths[0])]
+            insort(self._ordered, length)
+        self.lengths.append(length)
 
     def _forget(self, now: float) -> None:
         """Runs that ended become what is normal; those that were told do not."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from traces.drift.causes import MOVED, Cause, moved, rank
+from traces.drift.channels import WIDE, Panel
 from traces.drift.frame import Frame, Row
 from traces.drift.monitor import Alarm
 from traces.drift.onset import EDGE, Numbers, Onset, onset_of
@@ -35,16 +36,21 @@ class Finding:
 def work_out(rows: Sequence[Row], alarm: Alarm) -> Finding:
     """Locate, then see what else moved there, locate again by all that moved, then rank the causes."""
     frame = Frame.of(rows)
+    panel = Panel.fit(frame)
     names = list(JOINT.get(alarm.channel, (alarm.channel,)))
-    onset, leaning = onset_of(frame, names)
+    onset, leaning = onset_of(frame, panel, names)
     split = min(max(onset.index, EDGE), len(frame) - EDGE)
-    shifts = moved(frame, split, alarm.n_seen)
+    shifts = moved(frame, panel, split, alarm.n_seen)
     also = telling(shifts)
     if set(also) - set(names):
-        onset, leaning = onset_of(frame, [*names, *(name for name in also if name not in names)])
+        onset, leaning = onset_of(frame, panel, [*names, *(name for name in also if name not in names)])
         split = min(max(onset.index, EDGE), len(frame) - EDGE)
-        shifts = moved(frame, split, alarm.n_seen)
+        shifts = moved(frame, panel, split, alarm.n_seen)
     causes = rank(frame, onset, leaning, shifts)
+    texts = [name for name in WIDE if shifts.get(name, 1.0) < MOVED]
+    if causes[0].field == "input" and "asked" in texts:
+        # What is asked dates a change of inputs; lengths and times follow it loosely.
+        onset, leaning = onset_of(frame, panel, texts)
     onset = _at_declared_change(rows, onset, causes[0])
     return Finding(alarm, onset, shifts, causes, _chart(rows, leaning))
 

@@ -26,7 +26,8 @@ class Row:
 
 def rows_of(observations: Sequence[Observation]) -> list[Row]:
     """Each observation featurised, in order of time (equal times by id)."""
-    return [Row(seen, featurise(seen)) for seen in sorted(observations, key=lambda one: (one.at, one.id))]
+    ordered = sorted(observations, key=lambda one: (one.at, one.id))
+    return [Row(seen, features) for seen, features in zip(ordered, featurise(ordered), strict=True)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from traces.drift.frame import Buffer, Frame, Row
 from traces.drift.testing import STEP, Reference, confirm, steps
 
 WARM_UP_RECORDS = 200
-WARM_UP_DAYS = 5
+WARM_UP_DAYS = 5  # … on which something came
 MEMORY = 1600  # rows that are compared
 SAMPLE = 400  # of them, rows that stand for everything older
 THIN_BY = 400
@@ -24,6 +24,7 @@ AGAIN_SCORE = 0.5
 CLOSE = 0.02  # … or came this close: then sooner
 SOON = 20
 DAY = 86_400.0
+WARM_UP_SPAN = 8 * DAY  # from the first to the newest: a first weekend is no change, nor is the day after it
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class Monitor:
     fitted_at: int = 0  # rows, and the seed, of the reference's last fit
     fitted_seed: int = 0
     asked_at: dict[str, tuple[int, float]] = field(default_factory=dict)
+    recurring: frozenset[str] = frozenset()  # channels whose season showed when an alarm was near: only these are asked
 
     def take(self, rows: Sequence[Row]) -> Iterator[Alarm]:
         """Take in whole steps of rows, in order; yields at most one alarm a step. The caller decides what follows."""
@@ -70,7 +72,7 @@ class Monitor:
             return None
         if self.reference is None or len(self.rows) >= self.fitted_at * REFIT_GROWTH:
             self.buffer = Buffer.of(self.rows)
-            self.reference = Reference.fit(self.buffer.view(self.rows), self.n_seen)
+            self.reference = Reference.fit(self.buffer.view(self.rows), self.n_seen, self.only, self.recurring)
             self.fitted_at, self.fitted_seed = len(self.rows), self.n_seen
         elif self.buffer:
             new = Frame.of(rows)
@@ -82,7 +84,7 @@ class Monitor:
 
     def _forming(self) -> bool:
         days = {int(row.seen.at // DAY) for row in self.rows[::STEP]}
-        return len(days) < WARM_UP_DAYS
+        return len(days) < WARM_UP_DAYS or self.rows[-1].seen.at - self.rows[0].seen.at < WARM_UP_SPAN
 
     def _look(self, reference: Reference, buffer: Buffer) -> Alarm | None:
         scores = reference.look()
@@ -91,7 +93,13 @@ class Monitor:
             return None
         for name in wanted:
             self.asked_at[name] = (self.n_seen, scores[name])
-        found = confirm(buffer.view(self.rows), wanted, self.n_seen)
+        frame = buffer.view(self.rows)
+        found = confirm(frame, wanted, self.n_seen, recurring=reference.panel.seasons)
+        if any(p <= self.levels.of(name) for name, p in found.p.items()):
+            found = confirm(frame, wanted, self.n_seen)  # what recurs may have shown only since the last fit
+            if found.recurring - self.recurring:
+                self.recurring |= found.recurring
+                self.reference = None
         for name, p in found.p.items():
             if p <= CLOSE:
                 self.asked_at[name] = (self.n_seen - AGAIN_AFTER + SOON, scores[name])

@@ -2,7 +2,7 @@
 
 import math
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from traces.drift import style, words
 
 SCALARS = ("input_tokens", "output_tokens", "latency", "pace", "score", "cost")
 VERSIONS = ("model", "prompt", "policy", "system_version", "instance")
+_AT_ONCE = 128  # texts hashed together: some megabytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +48,31 @@ class Features:
     has_text: bool
 
 
-def featurise(seen: Observation) -> Features:
-    """The vectors of one decision. 0.15 to 0.5 ms."""
-    answer = words.tokens(seen.answered)
-    question = words.tokens(seen.asked) if seen.asked else []
-    described = list(field_words(seen.fields))
-    asked = words.vector(question) if question else words.vector(described, pairs=False)
-    return Features(
-        asked,
-        words.vector(answer),
-        style.style(seen.answered, answer),
-        zlib.crc32("\0".join(question or described).encode("utf-8", "surrogatepass")) if question or described else 0,
-        bool(answer),
-    )
+def featurise(some: Sequence[Observation]) -> list[Features]:
+    """The vectors of decisions. About 0.13 ms each; a batch is worth it."""
+    found: list[Features] = []
+    for start in range(0, len(some), _AT_ONCE):
+        found += _featurise(some[start : start + _AT_ONCE])
+    return found
+
+
+def _featurise(some: Sequence[Observation]) -> list[Features]:
+    answers = [words.tokens(seen.answered) for seen in some]
+    questions = [words.tokens(seen.asked) if seen.asked else [] for seen in some]
+    described = [list(field_words(seen.fields)) for seen in some]
+    texts = [question or fields for question, fields in zip(questions, described, strict=True)]
+    asked = words.vectors(texts, [bool(question) for question in questions])
+    answered = words.vectors(answers, [True] * len(some))
+    return [
+        Features(
+            asked[i].copy(),
+            answered[i].copy(),
+            style.style(seen.answered, answers[i]),
+            zlib.crc32("\0".join(texts[i]).encode("utf-8", "surrogatepass")) if texts[i] else 0,
+            bool(answers[i]),
+        )
+        for i, seen in enumerate(some)
+    ]
 
 
 def field_words(fields: Mapping[str, Any]) -> Iterator[str]:

@@ -54,12 +54,15 @@ def leaning(values: Matrix, present: Matrix, split: int) -> Numbers:
 
 def best_split(values: Matrix, present: Matrix, start: int, end: int) -> int:
     """The split in [start, end] with the largest distance between the means of its sides."""
-    total, count = values.sum(axis=0, dtype=np.float64), float(present.sum())
-    sums = np.cumsum(values, axis=0, dtype=np.float64)[start - 1 : end]
     n = np.cumsum(present, dtype=np.float64)[start - 1 : end]
-    m = count - n
-    gap = sums / np.maximum(n, 1)[:, None] - (total - sums) / np.maximum(m, 1)[:, None]
-    return start + int((n * m * np.einsum("ij,ij->i", gap, gap)).argmax())
+    count = float(present.sum())
+    mean = values.sum(axis=0) / max(count, 1.0)
+    # Sums about the mean: then the gap of the means is the sum before, over n·m/count.
+    sums = values[start - 1 : end] - present[start - 1 : end, None] * mean
+    sums[0] += values[: start - 1].sum(axis=0) - n[0] * mean + present[start - 1] * mean
+    np.cumsum(sums, axis=0, out=sums)
+    squares = np.einsum("ij,ij->i", sums, sums)
+    return start + int((squares / np.maximum(n * (count - n), 1)).argmax())
 
 
 def _fit_steps(scores: Numbers) -> Numbers:
@@ -75,18 +78,24 @@ def _fit_steps(scores: Numbers) -> Numbers:
 def _fit_ramp(scores: Numbers) -> tuple[int, int, float, dict[int, float]]:
     """The best ramp (start, end, residual) and the best residual for each start, on a grid."""
     n = len(scores)
-    position = np.arange(n, dtype=np.float64)
     centred = scores - scores.mean()
+    total = float(centred @ centred)
+    sums = np.concatenate(([0.0], np.cumsum(centred)))
+    moments = np.concatenate(([0.0], np.cumsum(np.arange(n) * centred)))
     best = (0, n, float("inf"))
     by_start: dict[int, float] = {}
     for start in range(EDGE, n - RAMP_MIN, _RAMP_STEP):
-        for end in range(start + RAMP_MIN, n + 1, _RAMP_STEP):
-            shape = np.clip((position - start) / (end - start), 0, 1)
-            shape -= shape.mean()
-            residual = float(centred @ centred - (shape @ centred) ** 2 / (shape @ shape))
-            by_start[start] = min(by_start.get(start, np.inf), residual)
-            if residual < best[2]:
-                best = (start, end, residual)
+        ends = np.arange(start + RAMP_MIN, n + 1, _RAMP_STEP)
+        length = ends - start
+        # Σ shape·score, Σ shape and Σ shape² of 0 … 0, 0/L … (L-1)/L, 1 … 1, all ends at once.
+        along = (moments[ends] - moments[start] - start * (sums[ends] - sums[start])) / length - sums[ends]
+        level = (length - 1) / 2 + n - ends
+        power = (length - 1) * (2 * length - 1) / (6 * length) + n - ends - level**2 / n
+        residuals = total - along**2 / power
+        place = int(residuals.argmin())
+        by_start[start] = float(residuals[place])
+        if by_start[start] < best[2]:
+            best = (start, int(ends[place]), by_start[start])
     return *best, by_start
 
 
@@ -128,19 +137,17 @@ def column(narrow: Narrow, name: str) -> tuple[Matrix, Matrix]:
 def channel_values(frame: Frame, panel: Panel, name: str) -> tuple[Matrix, Matrix]:
     """The rows of a channel by name: a wide one, or a narrow column."""
     if name in WIDE:
-        wide = next(one for one in panel.wide(frame) if one.name == name)
+        (wide,) = panel.wide(frame, (name,))
         return wide.values, wide.present
     return column(panel.narrow(frame), name)
 
 
-def onset_of(frame: Frame, names: Sequence[str], around: tuple[int, int] | None = None) -> tuple[Onset, Numbers]:
+def onset_of(frame: Frame, panel: Panel, names: Sequence[str]) -> tuple[Onset, Numbers]:
     """The onset as the channels of `names` show it together, and each row's leaning: about 0 before, about 1 after.
 
     Each channel gives a first guess; from each, all vote with their effect sizes, and the strongest outcome counts.
     """
-    panel = Panel.fit(frame)
-    start, end = around or (0, len(frame))
-    start, end = max(EDGE, start), min(len(frame) - EDGE, end)
+    start, end = EDGE, len(frame) - EDGE
     channels = {name: channel_values(frame, panel, name) for name in names}
     found = [
         locate(leaning(values, present, best_split(values, present, start, end)), name)

@@ -38,17 +38,17 @@ class Law:
     def of(cls, samples: Numbers) -> "Law":
         """From shuffles along the first axis."""
         mean, deviation = samples.mean(axis=0), samples.std(axis=0)
-        safe = np.where(deviation > 0, deviation, 1.0)
-        return cls(mean, deviation, (((samples - mean) / safe) ** 3).mean(axis=0))
+        z = (samples - mean) / np.where(deviation > 0, deviation, 1.0)
+        return cls(mean, deviation, (z * z * z).mean(axis=0))
 
     def at(self, windows: Sequence[int], known: Sequence[int]) -> "Law":
         """The law at other windows, between those where it is known."""
         places, wanted = np.log(known), np.log(windows)
 
         def between(values: Numbers) -> Numbers:
-            columns = values.reshape(len(known), -1)
-            found = np.stack([np.interp(wanted, places, column) for column in columns.T], axis=1)
-            return found.reshape(len(windows), *values.shape[1:])
+            columns = values.reshape(len(known), -1) if values.size else np.zeros((len(known), 0))
+            found = np.array([np.interp(wanted, places, column) for column in columns.T])
+            return found.T.reshape(len(windows), *values.shape[1:])
 
         return Law(between(self.mean), between(self.deviation), between(self.skewness))
 
@@ -85,32 +85,67 @@ def _wide_session_sums(values: Matrix, blocks: Indexes) -> Matrix:
     return sums
 
 
+@dataclass(frozen=True, slots=True)
+class WideSessions:
+    """A wide channel by session, about its mean: what any number of shuffles is drawn from."""
+
+    gram: Matrix  # sessions × sessions of dot products; or the sums themselves, where those are fewer columns
+    is_gram: bool
+    present: Matrix
+    total: float
+
+    @classmethod
+    def of(cls, channel: Wide, blocks: Indexes) -> "WideSessions":
+        """The products cost more than a hundred shuffles, so they are made once for all stages."""
+        present = session_sums(channel.present, blocks)
+        total = float(channel.present.sum())
+        sums = session_sums(channel.values, blocks)
+        sums -= present[:, None] * (sums.sum(axis=0) / max(total, 1.0))
+        is_gram = sums.shape[1] >= len(sums)
+        return cls(sums @ sums.T if is_gram else sums, is_gram, present, total)
+
+    def samples(self, chosen: Sequence[Matrix]) -> Numbers:
+        """Distances under shuffling: times × windows."""
+        out = np.empty((len(chosen[0]), len(chosen)))
+        for index, picked in enumerate(chosen):
+            product = picked @ self.gram
+            squares = np.einsum("ij,ij->i", product, picked if self.is_gram else product)
+            out[:, index] = _distance(squares, picked @ self.present, self.total)
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class NarrowSessions:
+    """Narrow columns by session, each about its mean."""
+
+    sums: Matrix
+    present: Matrix
+    total: Matrix
+
+    @classmethod
+    def of(cls, channel: Narrow, blocks: Indexes) -> "NarrowSessions":
+        """Of all columns at once."""
+        total = channel.present.sum(axis=0)
+        means = channel.values.sum(axis=0) / np.maximum(total, 1.0)
+        centred = ((channel.values - means) * channel.present).astype(np.float32)
+        return cls(session_sums(centred, blocks), session_sums(channel.present, blocks), total)
+
+    def samples(self, chosen: Sequence[Matrix]) -> Numbers:
+        """Distances under shuffling: times × windows × columns."""
+        out = np.empty((len(chosen[0]), len(chosen), self.sums.shape[1]))
+        for index, picked in enumerate(chosen):
+            out[:, index] = _distance((picked @ self.sums) ** 2, picked @ self.present, self.total)
+        return out
+
+
 def wide_samples(channel: Wide, blocks: Indexes, chosen: Sequence[Matrix]) -> Numbers:
-    """Distances under shuffling: times × windows."""
-    present = session_sums(channel.present, blocks)
-    total = float(channel.present.sum())
-    sums = session_sums(channel.values, blocks)
-    sums -= present[:, None] * (sums.sum(axis=0) / max(total, 1.0))
-    narrow = sums.shape[1] < len(sums)
-    gram = sums if narrow else sums @ sums.T
-    out = np.empty((len(chosen[0]), len(chosen)))
-    for index, picked in enumerate(chosen):
-        product = picked @ gram
-        squares = (product**2).sum(axis=1) if narrow else (product * picked).sum(axis=1)
-        out[:, index] = _distance(squares, picked @ present, total)
-    return out
+    """Distances under shuffling, drawn once: times × windows."""
+    return WideSessions.of(channel, blocks).samples(chosen)
 
 
 def narrow_samples(channel: Narrow, blocks: Indexes, chosen: Sequence[Matrix]) -> Numbers:
-    """Distances under shuffling: times × windows × columns."""
-    present = session_sums(channel.present, blocks)
-    total = channel.present.sum(axis=0)
-    means = channel.values.sum(axis=0) / np.maximum(total, 1.0)
-    sums = session_sums(((channel.values - means) * channel.present).astype(np.float32), blocks)
-    out = np.empty((len(chosen[0]), len(chosen), sums.shape[1]))
-    for index, picked in enumerate(chosen):
-        out[:, index] = _distance((picked @ sums) ** 2, picked @ present, total)
-    return out
+    """Distances under shuffling, drawn once: times × windows × columns."""
+    return NarrowSessions.of(channel, blocks).samples(chosen)
 
 
 def _distance(squares: Any, m: Any, total: Any) -> Any:
@@ -125,12 +160,16 @@ def window_distances(prefix: Numbers, present: Numbers, windows: Sequence[int], 
     `prefix`: (steps+1) × d; `present`: (steps+1) for a wide channel, or (steps+1) × d for narrow columns.
     """
     back = [len(prefix) - 1 - w // step for w in windows]
-    new, old = prefix[-1] - prefix[back], prefix[back] - prefix[0]
     m, n = present[-1] - present[back], present[back] - present[0]
     enough = (m > 0) & (n > 0)
+    new, total = prefix[-1] - prefix[back], prefix[-1] - prefix[0]
     if present.ndim == 1:
-        gap = new / np.maximum(m, 1)[:, None] - old / np.maximum(n, 1)[:, None]
-        return np.where(enough, m * n / np.maximum(m + n, 1) * (gap**2).sum(axis=1), 0.0)
+        # |new/m − (total − new)/n|², multiplied out: one pass over windows × dimensions, not six.
+        m, n = np.maximum(m, 1), np.maximum(n, 1)
+        both = 1 / m + 1 / n
+        squares = both**2 * np.einsum("ij,ij->i", new, new) - 2 * both / n * (new @ total) + total @ total / n**2
+        return np.where(enough, np.maximum(squares, 0.0) / both, 0.0)
+    old = total - new
     gap = new / np.maximum(m, 1) - old / np.maximum(n, 1)
     return np.where(enough, m * n / np.maximum(m + n, 1) * gap**2, 0.0)
 
@@ -142,3 +181,4 @@ class Verdicts:
     scores: Mapping[str, float]
     windows: Mapping[str, int]
     p: Mapping[str, float]
+    recurring: frozenset[str]  # channels in which something recurs

@@ -88,6 +88,7 @@ def _monitor_out(monitor: Monitor, held: Any) -> dict[str, Any]:
         "n_seen": monitor.n_seen,
         "fitted_at": monitor.fitted_at if monitor.reference else 0,
         "fitted_seed": monitor.fitted_seed,
+        "recurring": sorted(monitor.recurring),
         "asked": {name: list(value) for name, value in monitor.asked_at.items()},
     }
 
@@ -95,13 +96,16 @@ def _monitor_out(monitor: Monitor, held: Any) -> dict[str, Any]:
 def _monitor_in(monitor: Monitor, given: Mapping[str, Any], rows: list[Row]) -> None:
     monitor.rows = [rows[i] for i in given["rows"]]
     monitor.n_seen = given["n_seen"]
+    monitor.recurring = frozenset(given.get("recurring", ()))
     monitor.asked_at = {name: (value[0], value[1]) for name, value in given["asked"].items()}
     monitor.fitted_at, monitor.fitted_seed = given["fitted_at"], given["fitted_seed"]
     if not monitor.fitted_at:
         return
     monitor.buffer = Buffer.of(monitor.rows)
     frame = monitor.buffer.view(monitor.rows)
-    monitor.reference = Reference.fit(frame.part(0, monitor.fitted_at), monitor.fitted_seed)
+    monitor.reference = Reference.fit(
+        frame.part(0, monitor.fitted_at), monitor.fitted_seed, monitor.only, monitor.recurring
+    )
     for start in range(monitor.fitted_at, len(monitor.rows), STEP):
         monitor.reference.add(frame.part(start, start + STEP))
 

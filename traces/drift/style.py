@@ -3,6 +3,7 @@
 Each number has a plain name, which is also how a change is explained ("bold text: 0.1 → 2.4 a response").
 """
 
+import math
 import re
 from collections import Counter
 from typing import Any
@@ -59,21 +60,23 @@ def style(text: str, words: list[str]) -> Vector:
     count = Counter(text)
     n_chars, n_words = len(text), max(1, len(words))
     ends = count["."] + count["!"] + count["?"]
-    letters = sum(len(word) for word in words)
+    letters = sum(map(len, words))
     end = text.rstrip()[-1:]
     found = (
-        np.log1p(n_chars), np.log1p(len(words)), np.log1p(count["\n"]), letters / n_words,
-        np.log(n_words / (ends + 1)), np.log1p(text.count("\n\n")), np.log1p(len(_BULLET.findall(text))),
-        np.log1p(len(_NUMBERED.findall(text))), np.log1p(text.count("**") // 2), np.log1p(len(_HEADING.findall(text))),
-        np.log1p(text.count("```")), _share(sum(count[d] for d in "0123456789"), 5 * n_words),
-        _share(sum(1 for c in text if c.isupper()), 5 * n_words), np.log1p(count["?"]), np.log1p(count["!"]),
+        math.log1p(n_chars), math.log1p(len(words)), math.log1p(count["\n"]), letters / n_words,
+        math.log(n_words / (ends + 1)), math.log1p(text.count("\n\n")), math.log1p(len(_BULLET.findall(text))),
+        math.log1p(len(_NUMBERED.findall(text))), math.log1p(text.count("**") // 2),
+        math.log1p(len(_HEADING.findall(text))), math.log1p(text.count("```")),
+        _share(sum(count[d] for d in "0123456789"), 5 * n_words),
+        _share(sum(n for c, n in count.items() if c.isupper()), 5 * n_words),
+        math.log1p(count["?"]), math.log1p(count["!"]),
         _share(count[","], n_words), _share(count[":"], n_words), _share(count["("] + count["["], n_words),
         _share(count['"'] + count["“"], n_words), float(bool(_SURE.match(low))),
         float(bool(_REFUSAL.search(low[:600]))),
         _share(len(_HEDGE.findall(low)), n_words), _share(len(_FIRST.findall(low)), n_words),
         _share(len(_SECOND_PERSON.findall(low)), n_words), _share(count["'"] + count["’"], n_words),
         len(set(words)) / n_words, _share(len(_STEP.findall(low)), n_words), float(bool(_CLOSER.search(low[-200:]))),
-        _share(0 if text.isascii() else sum(1 for c in text if c > "\x7f"), 5 * n_words),
+        _share(sum(n for c, n in count.items() if c > "\x7f"), 5 * n_words),
         float(bool(end) and end not in ".!?:)]`\"”'*"), _share(count["="] + count["+"], n_words),
         float(low.startswith(("i ", "i'"))),
     )  # fmt: skip

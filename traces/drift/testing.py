@@ -5,17 +5,19 @@ vector sums; `confirm` fits scales and laws anew on exactly the rows it compares
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from traces.drift.channels import Narrow, Panel, Wide
-from traces.drift.frame import Frame, Indexes, Matrix, Row
+from traces.drift.frame import Frame, Indexes, Row
 from traces.drift.shuffling import (
     LAW_WINDOWS,
     Law,
+    NarrowSessions,
     Numbers,
     Verdicts,
+    WideSessions,
     narrow_samples,
     selections,
     wide_samples,
@@ -42,8 +44,17 @@ class _Sums:
     used: int = 1
 
     @classmethod
-    def empty(cls, width: int, by_column: bool) -> "_Sums":
-        return cls(np.zeros((64, width)), np.zeros((64, width) if by_column else 64))
+    def of(cls, channel: Wide | Narrow) -> "_Sums":
+        """The prefix sums of many rows at once."""
+        starts = np.arange(0, len(channel.values), STEP)
+        values = np.add.reduceat(channel.values, starts, axis=0)
+        present = np.add.reduceat(channel.present, starts, axis=0)
+        room = len(starts) // 2 + 17
+        empty, unseen = (np.zeros((len(starts) + room, *part.shape[1:])) for part in (values, present))
+        sums = cls(empty, unseen, len(starts) + 1)
+        np.cumsum(values, axis=0, out=sums.values[1 : sums.used])
+        np.cumsum(present, axis=0, out=sums.present[1 : sums.used])
+        return sums
 
     def add(self, values: Numbers, present: Numbers) -> None:
         if self.used == len(self.values):
@@ -65,33 +76,33 @@ class Reference:
     windows: list[int]
     laws: dict[str, Law]
     narrow_names: Sequence[str]
-    sums: dict[str, _Sums] = field(default_factory=dict)
+    sums: dict[str, _Sums]
 
     @classmethod
-    def fit(cls, frame: Frame, seed: int) -> "Reference":
-        """From all rows that are compared; costs some tens of milliseconds, so not at every step."""
-        panel = Panel.fit(frame)
+    def fit(
+        cls, frame: Frame, seed: int, only: Collection[str] = (), recurring: Collection[str] | None = None
+    ) -> "Reference":
+        """From all rows that are compared, for the channels of `only`; costs some milliseconds, so not every step."""
+        panel = Panel.fit(frame, only=only, recurring=recurring)
+        wides, narrow = panel.wide(frame), panel.narrow(frame)
         windows = windows_of(len(frame))
         known = [w for w in LAW_WINDOWS if w in windows or w < max(windows, default=0)]
-        samples = _samples(panel, frame, known, LOOK_SHUFFLES, seed)
+        samples = _samples(wides, narrow, frame.blocks(), known, seed) if known else {}
         laws = {name: Law.of(found) for name, found in samples.items()}
         for name, members in JOINT.items():
             if all(member in samples for member in members):
                 laws[name] = Law.of(np.asarray(sum(laws[member].scores(samples[member]) for member in members)))
-        reference = cls(panel, windows, {name: law.at(windows, known) for name, law in laws.items()}, ())
-        for start in range(0, len(frame), STEP):
-            reference.add(frame.part(start, start + STEP))
-        return reference
+        sums = {wide.name: _Sums.of(wide) for wide in wides} | {"narrow": _Sums.of(narrow)}
+        return cls(panel, windows, {name: law.at(windows, known) for name, law in laws.items()}, narrow.names, sums)
 
     def add(self, frame: Frame) -> None:
         """Take in the next step."""
         for wide in self.panel.wide(frame):
-            sums = self.sums.setdefault(wide.name, _Sums.empty(wide.values.shape[1], by_column=False))
-            sums.add(wide.values.sum(axis=0, dtype=np.float64), wide.present.sum(dtype=np.float64))
+            self.sums[wide.name].add(wide.values.sum(axis=0, dtype=np.float64), wide.present.sum(dtype=np.float64))
         narrow = self.panel.narrow(frame)
-        self.narrow_names = narrow.names
-        sums = self.sums.setdefault("narrow", _Sums.empty(len(narrow.names), by_column=True))
-        sums.add(narrow.values.sum(axis=0, dtype=np.float64), narrow.present.sum(axis=0, dtype=np.float64))
+        self.sums["narrow"].add(
+            narrow.values.sum(axis=0, dtype=np.float64), narrow.present.sum(axis=0, dtype=np.float64)
+        )
 
     def look(self) -> dict[str, float]:
         """The largest score of each channel over the windows: normal scores, roughly."""
@@ -108,54 +119,58 @@ class Reference:
         return found
 
 
-def _samples(panel: Panel, frame: Frame, windows: Sequence[int], times: int, seed: int) -> dict[str, Numbers]:
-    if not windows:
-        return {}
-    blocks = frame.blocks()
-    chosen = selections(np.bincount(blocks), windows, times, seed)
-    return _shuffled(panel.wide(frame), panel.narrow(frame), blocks, chosen)
+def _samples(
+    wides: Sequence[Wide], narrow: Narrow, blocks: Indexes, windows: Sequence[int], seed: int
+) -> dict[str, Numbers]:
+    chosen = selections(np.bincount(blocks), windows, LOOK_SHUFFLES, seed)
+    found = {wide.name: wide_samples(wide, blocks, chosen) for wide in wides}
+    return found | {"narrow": narrow_samples(narrow, blocks, chosen)}
 
 
-def confirm(frame: Frame, wanted: Collection[str], seed: int) -> Verdicts:
-    """The test itself, for the `wanted` channels: are the newest records unlike those before, whatever the window?"""
+def confirm(frame: Frame, wanted: Collection[str], seed: int, *, recurring: Collection[str] | None = None) -> Verdicts:
+    """The test itself, for the `wanted` channels: are the newest records unlike those before, whatever the window?
+
+    `recurring` names the channels that are known to have a season, which saves asking all of them.
+    """
     windows = windows_of(len(frame))
-    panel = Panel.fit(frame)
-    blocks = frame.blocks()
     members = {member for name in wanted for member in JOINT.get(name, (name,))}
-    wides = [wide for wide in panel.wide(frame) if wide.name in members]
+    panel = Panel.fit(frame, only=members, recurring=recurring)
+    blocks = frame.blocks()
+    wides = panel.wide(frame)
     narrow = panel.narrow(frame)
+    sessions: dict[str, WideSessions | NarrowSessions] = {wide.name: WideSessions.of(wide, blocks) for wide in wides}
+    sessions["narrow"] = NarrowSessions.of(narrow, blocks)
+    observed = {wide.name: _observed_wide(wide, windows) for wide in wides} | {
+        "narrow": _observed_narrow(narrow, windows)
+    }
     exact = _exact(narrow, windows, wanted)
     samples: dict[str, Numbers] = {}
-    verdicts = Verdicts({}, {}, {})
+    verdicts = Verdicts({}, {}, {}, frozenset(panel.seasons))
     for stage, (times, limit) in enumerate(CONFIRM_STAGES):
         chosen = selections(np.bincount(blocks), windows, times, seed + stage)
-        for name, found in _shuffled(wides, narrow, blocks, chosen).items():
+        for name, one in sessions.items():
+            found = one.samples(chosen)
             samples[name] = np.concatenate((samples[name], found)) if name in samples else found
-        verdicts = _verdicts(_scores(wides, narrow, windows, samples), windows, exact, wanted)
+        found_now = _verdicts(_scores(narrow.names, observed, samples), windows, exact, wanted)
+        verdicts = replace(verdicts, scores=found_now[0], windows=found_now[1], p=found_now[2])
         if min(verdicts.p.values(), default=1.0) > limit:
             break
     return verdicts
 
 
-def _shuffled(wides: Sequence[Wide], narrow: Narrow, blocks: Indexes, chosen: Sequence[Matrix]) -> dict[str, Numbers]:
-    found = {wide.name: wide_samples(wide, blocks, chosen) for wide in wides}
-    return found | {"narrow": narrow_samples(narrow, blocks, chosen)}
-
-
 def _scores(
-    wides: Sequence[Wide], narrow: Narrow, windows: Sequence[int], samples: Mapping[str, Numbers]
+    columns: Sequence[str], observed: Mapping[str, Numbers], samples: Mapping[str, Numbers]
 ) -> dict[str, Numbers]:
     """By channel: (1 + shuffles) × windows scores, the observed first."""
-    scores: dict[str, Numbers] = {}
-    for wide in wides:
-        both = np.vstack((_observed_wide(wide, windows), samples[wide.name]))
-        scores[wide.name] = Law.of(both[1:]).scores(both)
+    tables = {
+        name: Law.of(found).scores(np.concatenate((observed[name][None], found))) for name, found in samples.items()
+    }
+    table = tables.pop("narrow")
+    scores = dict(tables)
     for name, members in JOINT.items():
         if all(member in scores for member in members):
             scores[name] = np.asarray(sum(scores[member] for member in members))
-    both = np.concatenate((_observed_narrow(narrow, windows)[None], samples["narrow"]))
-    table = Law.of(samples["narrow"]).scores(both)
-    return scores | {name: table[:, :, column] for column, name in enumerate(narrow.names)}
+    return scores | {name: table[:, :, column] for column, name in enumerate(columns)}
 
 
 def _observed_wide(wide: Wide, windows: Sequence[int]) -> Numbers:
@@ -184,7 +199,7 @@ def _exact(narrow: Narrow, windows: Sequence[int], wanted: Collection[str]) -> d
     for column, name in enumerate(narrow.names):
         if name not in wanted or name.partition(":")[0] not in EXACT_KINDS:
             continue
-        values, present = narrow.values[:, column], narrow.present[:, column]
+        values, present = narrow.raw[:, column], narrow.present[:, column]
         tables = [
             (int(values[-w:].sum()), int(present[-w:].sum()), int(values[:-w].sum()), int(present[:-w].sum()))
             for w in windows
@@ -195,14 +210,14 @@ def _exact(narrow: Narrow, windows: Sequence[int], wanted: Collection[str]) -> d
 
 def _verdicts(
     scores: Mapping[str, Numbers], windows: Sequence[int], exact: Mapping[str, float], wanted: Collection[str]
-) -> Verdicts:
+) -> tuple[dict[str, float], dict[str, int], dict[str, float]]:
     best, where, p = {}, {}, {}
     for name in scores.keys() & set(wanted):
         largest = scores[name].max(axis=1)
         best[name] = float(largest[0])
         where[name] = windows[int(scores[name][0].argmax())]
         p[name] = max(permutation_p(float(largest[0]), largest[1:]), exact.get(name, 0.0))
-    return Verdicts(best, where, p)
+    return best, where, p
 
 
 def steps(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:

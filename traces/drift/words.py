@@ -6,6 +6,8 @@
 import re
 import zlib
 from collections import OrderedDict
+from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -46,21 +48,41 @@ def tokens(text: str) -> list[str]:
 
 
 def vector(words: list[str], *, pairs: bool = True) -> Vector:
-    """Signed hashes of words, then of word pairs (unless not `pairs`): weight 1 + log(tf), each half of length √½."""
-    if not words:
-        return _EMPTY
-    singles = np.fromiter(map(_hashes.__getitem__, words), dtype=np.uint64, count=len(words)) * _MIX
-    both = (singles[:-1] ^ (singles[1:] * _SECOND)) * _MIX if pairs else singles[:0]
-    return np.concatenate((_hashed(singles, WORDS), _hashed(both, PAIRS)))
+    """The vector of one text; see `vectors`."""
+    return vectors([words], [pairs])[0] if words else _EMPTY
 
 
-def _hashed(grams: "np.ndarray[Any, np.dtype[np.uint64]]", size: int) -> Vector:
-    distinct, times = np.unique(grams, return_counts=True)
+def vectors(texts: Sequence[Sequence[str]], pairs: Sequence[bool]) -> Vector:
+    """Signed hashes of words, then of word pairs (where `pairs`): weight 1 + log(tf), each half of length √½.
+
+    texts × DIMENSIONS, each row as it would be alone; together they cost a third.
+    """
+    sizes = np.array([len(words) for words in texts])
+    owner = np.repeat(np.arange(len(texts), dtype=np.uint16), sizes)
+    hashes = map(_hashes.__getitem__, chain.from_iterable(texts))
+    singles = np.fromiter(hashes, dtype=np.uint64, count=len(owner)) * _MIX
+    both = (singles[:-1] ^ (singles[1:] * _SECOND)) * _MIX
+    within = (owner[:-1] == owner[1:]) & np.repeat(np.asarray(pairs, dtype=bool), sizes)[1:]
+    found = np.empty((len(texts), DIMENSIONS))
+    found[:, :WORDS] = _hashed(singles, owner, len(texts), WORDS)
+    found[:, WORDS:] = _hashed(both[within], owner[1:][within], len(texts), PAIRS)
+    return quantised(found)
+
+
+def _hashed(
+    grams: "np.ndarray[Any, np.dtype[np.uint64]]", owner: "np.ndarray[Any, np.dtype[np.uint16]]", n: int, size: int
+) -> "np.ndarray[Any, np.dtype[np.float64]]":
+    order = np.argsort(grams)
+    order = order[np.argsort(owner[order], kind="stable")]
+    ordered, owners = grams[order], owner[order]
+    new = (ordered[1:] != ordered[:-1]) | (owners[1:] != owners[:-1])
+    first = np.flatnonzero(np.concatenate(([True], new))[: len(ordered)])
+    distinct, times = ordered[first], np.diff(first, append=len(ordered))
     weights = np.where(distinct >> _SIGN_BIT, -1.0, 1.0) * (1.0 + np.log(times))
-    place = ((distinct >> _FOLD) % np.uint64(size)).astype(np.intp)
-    found = np.bincount(place, weights, size)
-    length = float(np.sqrt(2 * (found @ found)))
-    return quantised(found / length if length else found)
+    place = ((distinct >> _FOLD) % np.uint64(size)).astype(np.intp) + owners[first].astype(np.intp) * size
+    found = np.bincount(place, weights, n * size).reshape(n, size)
+    length = np.sqrt(2 * np.einsum("ij,ij->i", found, found))
+    return np.asarray(found / np.where(length > 0, length, 1.0)[:, None])
 
 
 def quantised(values: Any) -> Vector:

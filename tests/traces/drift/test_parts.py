@@ -92,7 +92,8 @@ def test_leaning_leaves_each_row_out() -> None:
 
 
 def test_only_what_moved_is_said_to_have_moved() -> None:
-    shifts = moved(Frame.of(made_rows(300, seed=2, change_at=200)), 200, 1)
+    frame = Frame.of(made_rows(300, seed=2, change_at=200))
+    shifts = moved(frame, Panel.fit(frame), 200, 1)
     assert max(shifts["answered"], shifts["style"]) < 1e-3
     assert min(shifts["asked"], shifts["latency"], shifts["trigger:x"]) > 1e-3
 
