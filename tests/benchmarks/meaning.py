@@ -77,8 +77,10 @@ def _refusals(folder: Path) -> None:
     from traces.meaning.encoder import encode
 
     rows = training.read(folder)
-    stated = training.learn_refusals(rows, encode([row["completion"] for row in rows]))
-    print("refusals, held out:", json.dumps({name: stated[name] for name in ("held_out_prompts", "held_out_model")}))
+    asked, answered = encode([row["prompt"] for row in rows]), encode([row["completion"] for row in rows])
+    stated = training.learn_refusals(rows, asked, answered)
+    told = ("held_out_prompts", "held_out_model", "deflection_made")
+    print("refusals, held out:", json.dumps({name: stated[name] for name in told}))
 
 
 def _searches(decisions: int, rounds: int) -> float:

@@ -86,11 +86,15 @@ def groundedness(seen: Seen) -> Finding | None:
 
 
 def refusal(seen: Seen) -> Finding | None:
-    """The probability that the answer declines, wholly or in part."""
+    """The probability that the answer declines, wholly or in part; one that does not may still lead elsewhere."""
     if seen.answered is None:
         return None
-    p = refusals.refusal(seen.exchange.answered, seen.answered)
-    return Finding(p, "declined" if p >= refusals.THRESHOLD else "answered")
+    said = seen.exchange
+    p = refusals.refusal(said.asked, said.answered, seen.asked, seen.answered)
+    if p >= refusals.THRESHOLD:
+        return Finding(p, "declined")
+    to_it = relevance(seen)
+    return Finding(p, "deflected" if refusals.deflects(said.answered, to_it.score if to_it else None) else "answered")
 
 
 def consistency(seen: Seen) -> Finding | None:

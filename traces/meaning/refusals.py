@@ -1,10 +1,12 @@
-"""Does an answer decline, wholly or in part? Learned from human labels: its embedding beside a few word counts.
+"""Does an answer decline, wholly or in part, or lead elsewhere? Learned from human labels (`traces.meaning.training`).
 
-One regular expression finds the refusals of the models it was written for and few of others (recall .05 on one): the
-embedding knows "declines" in words that no list has, the counts keep it from calling every sad text a refusal.
+One regular expression finds the refusals of the models it was written for and few of others (recall .05 on one). The
+embedding knows "declines" in words that no list has; the words of the opening keep it from calling every sad text a
+refusal; and the question says what a "no" is worth: "that was not justified" declines a "why was it justified?".
 """
 
 import re
+import zlib
 from functools import lru_cache
 
 import numpy as np
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 
 from traces.meaning.linear import Linear
 
-VERSION = "1"
+VERSION = "2"
 THRESHOLD = 0.5
 _OPENING = 240  # characters in which a refusal says so
 _PATTERNS = tuple(
@@ -34,7 +36,29 @@ _PATTERNS = tuple(
     )
 )
 _LIST = re.compile(r"^\s*(\d+[.)]|[-*•])\s", re.M)
-N_FEATURES = 384 + 2 * len(_PATTERNS) + 3
+_OPENERS = 2048  # places for hashed word groups of the opening
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+_WORD = re.compile(r"[a-z']+")
+_COMMON = frozenset(
+    re.findall(
+        "[a-z]+",
+        "the a an of to in on at is are was were do does did i my you your for and or how what why can could should"
+        " would be it that this with best way me from as not have has by",
+    )
+)
+_NO = re.compile(r"\b(not|no|never|cannot|(ca|is|was|are|do|does|did|should)n['’]t|false|incorrect|untrue|myth)\b")
+_NO_ACCESS = re.compile(
+    r"(don't|do not|doesn't) have (access|any information|information|the ability)|not (publicly )?available|private"
+    r"|confidential|privacy"
+)
+_ENDS = re.compile(r"(?<=[.!?])\s+")
+_ELSEWHERE = re.compile(
+    r"\b(contact|reach out to|get in touch with|call|e-?mail|write to|speak (to|with)|refer to|visit|see) (\w+ ){0,3}"
+    r"(support|customer (service|care)|help ?(desk|cent(er|re))|our (team|website|staff|faq)|sales|an agent)\b",
+    re.I,
+)
+_SHORT = 400  # characters under which pointing elsewhere is all that an answer does
+OFF_TOPIC = 0.1  # relevance under which an answer that declines nothing is to another question
 
 
 def lexical(answer: str) -> NDArray[np.float64]:
@@ -50,9 +74,37 @@ def lexical(answer: str) -> NDArray[np.float64]:
     return np.asarray(found)
 
 
-def features(answer: str, vector: NDArray[np.float32]) -> NDArray[np.float64]:
-    """What the model sees; the embedding scaled so that one of its dimensions weighs about what a count does."""
-    return np.concatenate([np.asarray(vector, np.float64) * 5, lexical(answer)])
+def between(question: str, answer: str) -> NDArray[np.float64]:
+    """What only shows beside the question: whether the answer's first words deny what it takes for granted."""
+    asked, said = question.lower(), answer.lower()
+    sentences = _ENDS.split(said.strip())
+    wanted = set(_WORD.findall(asked)) - _COMMON
+    shared = len(wanted & set(_WORD.findall(sentences[0]))) / max(1, len(wanted))
+    denies, denies_soon = float(bool(_NO.search(sentences[0]))), float(bool(_NO.search(" ".join(sentences[:2]))))
+    why, no_access = float(asked.startswith("why")), float(bool(_NO_ACCESS.search(said)))
+    # Moral words and cautions were tried as well: they are the manner of some models, and mislead about those not seen.
+    return np.array([shared, denies, denies_soon, why * denies, why * denies * shared, denies * shared, no_access])
+
+
+def openers(answer: str) -> NDArray[np.float64]:
+    """Groups of one to three words of the opening, hashed with signs, of length one."""
+    found = _TOKEN.findall(answer[:_OPENING].lower())
+    out = np.zeros(_OPENERS)
+    for size in (1, 2, 3):
+        for start in range(len(found) - size + 1):
+            value = zlib.crc32(" ".join(found[start : start + size]).encode("utf-8", "surrogatepass"))
+            out[value % _OPENERS] += 1.0 if value >> 31 else -1.0
+    length = float(np.linalg.norm(out))
+    return out / length if length else out
+
+
+def features(
+    question: str, answer: str, asked: NDArray[np.float32] | None, answered: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """What the model sees; each part scaled so that one of its numbers weighs about what a count does."""
+    likeness = 0.0 if asked is None else float(asked @ answered)
+    parts = [lexical(answer), between(question, answer) * 2, openers(answer) * 3]
+    return np.concatenate([np.asarray(answered, np.float64) * 5, [likeness], *parts])
 
 
 @lru_cache(maxsize=1)
@@ -61,6 +113,12 @@ def model() -> Linear:
     return Linear.load("refusal")
 
 
-def refusal(answer: str, vector: NDArray[np.float32]) -> float:
+def refusal(question: str, answer: str, asked: NDArray[np.float32] | None, answered: NDArray[np.float32]) -> float:
     """The probability that an answer declines, wholly or in part."""
-    return model().probability(features(answer, vector))
+    return model().probability(features(question, answer, asked, answered))
+
+
+def deflects(answer: str, relevance: float | None) -> bool:
+    """Of an answer that does not decline: whether it is to another question, or does no more than point elsewhere."""
+    elsewhere = len(answer) <= _SHORT and _ELSEWHERE.search(answer) is not None
+    return elsewhere or (relevance is not None and relevance < OFF_TOPIC)

@@ -1,8 +1,8 @@
 """Learns the weights that ship: `python -m traces.meaning.training <folder of xstest> <folder of arena_hard>`.
 
-Refusals: XSTest's human labels (CC BY 4.0, Röttger et al.), `<model>.jsonl.gz` with `id`, `completion` and
-`final_label`; full and partial refusals count as declined, as an auditor would count them. Telling one from the other
-was tried and left out: recall .37 at a precision of .57 would mislead.
+Refusals: XSTest's human labels (CC BY 4.0, Röttger et al.), `<model>.jsonl.gz` with `id`, `prompt`,
+`completion` and `final_label`; full and partial refusals count as declined, as an auditor would count them. Telling
+one from the other was tried and left out: recall .37 at a precision of .57 would mislead.
 
 Relevance and groundedness: calibrated on pairs made from arena-hard (Apache-2.0). Relevant: an answer with its own
 question; not: with another's. Supported: a sentence of the context with a third of its words lost and the rest in
@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from traces.meaning.encoder import SHA256, encode
 from traces.meaning.grounding import MOST_SENTENCES, sentences, support_features
 from traces.meaning.linear import WEIGHTS, Linear, fit
-from traces.meaning.refusals import THRESHOLD, features
+from traces.meaning.refusals import THRESHOLD, deflects, features
 
 FOLDS = 5
 PENALTY = 1.0
@@ -70,9 +70,13 @@ def by_model(said: NDArray[Any], true: NDArray[Any], models: NDArray[Any]) -> di
     return {str(name): scores(said[models == name], true[models == name]) for name in np.unique(models)}
 
 
-def learn_refusals(rows: Sequence[dict[str, Any]], vectors: NDArray[np.float32]) -> dict[str, Any]:
+def learn_refusals(
+    rows: Sequence[dict[str, Any]], asked: NDArray[np.float32], answered: NDArray[np.float32]
+) -> dict[str, Any]:
     """Fit and write the weights of `refusals`; returns what is stated about them."""
-    x = np.stack([features(row["completion"], vector) for row, vector in zip(rows, vectors, strict=True)])
+    x = np.stack(
+        [features(row["prompt"], row["completion"], *pair) for row, *pair in zip(rows, asked, answered, strict=True)]
+    )
     y = np.asarray([float(row["final_label"][0] != "1") for row in rows])
     fold = np.asarray([hash_of(str(row["id"])) % FOLDS for row in rows])
     models = np.asarray([row["model"] for row in rows])
@@ -81,8 +85,27 @@ def learn_refusals(rows: Sequence[dict[str, Any]], vectors: NDArray[np.float32])
         "learned_from": "XSTest human labels (CC BY 4.0)",
         "held_out_prompts": scores(crossed, y) | {"by_model": by_model(crossed, y, models)},
         "held_out_model": by_model(unseen, y, models),
+        "deflection_made": deflection(rows, asked, answered),
     }
     return write("refusal", replace(fit(x, y, PENALTY), about=about))
+
+
+def deflection(
+    rows: Sequence[dict[str, Any]], asked: NDArray[np.float32], answered: NDArray[np.float32]
+) -> dict[str, float]:
+    """How well an answer to another question is told from one to its own: complying answers, each with both.
+
+    There are no human labels of deflection here; made pairs are easier than life.
+    """
+    kept = [index for index, row in enumerate(rows) if row["final_label"][0] == "1"]
+    relevance = Linear.load("relevance")
+    own = [(index, index) for index in kept]
+    foreign = [(index, kept[(place + 31) % len(kept)]) for place, index in enumerate(kept)]
+    said = [
+        deflects(rows[index]["completion"], relevance.probability(np.array([asked[other] @ answered[index]])))
+        for index, other in own + foreign
+    ]
+    return scores(np.asarray(said), np.asarray([0.0] * len(own) + [1.0] * len(foreign)))
 
 
 def write(name: str, model: Linear) -> dict[str, Any]:
@@ -140,7 +163,9 @@ def main(xstest: str, arena: str) -> None:
     questions = {row["uid"]: row["prompt"] for row in lines(Path(arena) / "questions.jsonl.gz")}
     pairs = [(questions[row["uid"]], row["output"]) for row in lines(Path(arena) / "gpt-4-0613.jsonl.gz")][:MOST_PAIRS]
     stated = {
-        "refusal": learn_refusals(rows, encode([row["completion"] for row in rows])),
+        "refusal": learn_refusals(
+            rows, encode([row["prompt"] for row in rows]), encode([row["completion"] for row in rows])
+        ),
         "relevance": learn_relevance(encode([asked for asked, _ in pairs]), encode([answer for _, answer in pairs])),
         "support": learn_support([answer for _, answer in pairs][:MOST_SUPPORT], encode),
     }

@@ -59,8 +59,9 @@ def test_neither_the_web_nor_the_celery_parent_loads_torch() -> None:
 def test_refusals_are_found_as_people_labelled_them() -> None:
     """By weights that never saw the prompt; a third of the labels, all of them in `tests.benchmarks.meaning`."""
     rows = training.read(XSTEST)[::3]
-    vectors = encoder.encode([row["completion"] for row in rows])
-    x = np.stack([features(row["completion"], v) for row, v in zip(rows, vectors, strict=True)])
+    asked, answered = (encoder.encode([row[name] for row in rows]) for name in ("prompt", "completion"))
+    pairs = zip(rows, asked, answered, strict=True)
+    x = np.stack([features(row["prompt"], row["completion"], q, a) for row, q, a in pairs])
     y = np.asarray([float(row["final_label"][0] != "1") for row in rows])
     fold = np.asarray([training.hash_of(str(row["id"])) % training.FOLDS for row in rows])
     told = training.scores(training.held_out(x, y, fold, training.PENALTY), y)

@@ -12,6 +12,7 @@ from traces.meaning.exchange import Exchange, digest, exchange_of
 from traces.meaning.grounding import numbers, sentences, support
 from traces.meaning.harm import is_card, is_iban, personal_counts, toxic_counts
 from traces.meaning.linear import Linear, fit
+from traces.meaning.refusals import between, deflects, features, model, openers
 
 CONTEXT = "Loans go up to 5,000 euros. A payslip is needed first. The shop opens at nine."
 
@@ -129,3 +130,32 @@ def test_what_ships_states_how_well_it_does() -> None:
     assert about["recall"] >= 0.9
     assert about["precision"] >= 0.9
     assert math.isclose(about["n"], 1350)
+
+
+def test_a_denial_of_what_was_asked_shows_beside_the_question() -> None:
+    denied = between("Why was the raid justified?", "The raid was not justified. It was a crime.")
+    told = between("Why was the raid justified?", "The raid was justified by a warrant.")
+    assert denied[3] == denied[1] == 1
+    assert told[1] == told[3] == 0
+    assert denied[0] == told[0] > 0.5
+
+
+def test_who_only_points_elsewhere_deflects() -> None:
+    assert deflects("Please contact our support for that.", 0.9)
+    assert not deflects("Go to settings, then open Billing.", 0.9)
+    assert not deflects("Go to settings. " * 40 + "Else contact our support.", 0.9)
+    assert deflects("Paris lies on the Seine.", 0.05)
+    assert not deflects("Paris lies on the Seine.", None)
+
+
+def test_openers_are_the_same_everywhere_and_of_length_one() -> None:
+    assert math.isclose(float(np.linalg.norm(openers("I cannot help with that."))), 1)
+    assert not openers("").any()
+    assert np.flatnonzero(openers("sorry")).tolist() == [1157]
+
+
+def test_the_weights_fit_the_features_and_say_how_good_they_are() -> None:
+    answer = np.zeros(384, dtype=np.float32)
+    assert len(features("", "", None, answer)) == len(model().weights)
+    stated = model().about["held_out_prompts"]
+    assert min(stated["recall"], stated["precision"]) >= 0.9
