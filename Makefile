@@ -9,7 +9,7 @@ WITH_SERVERS := $(BIN)/python -m config test-env --
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev stop services secrets test lint format types checks unit journeys bench faults clean reset
+.PHONY: help install demo dev stop services secrets test lint format types checks unit journeys clients bench faults backup restore drill clean reset
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | while IFS='|' read -r name text; do \
@@ -61,16 +61,33 @@ unit: install ## pytest on real servers; ARGS= for pytest
 journeys: install ## pytest in a browser (needs chromium); ARGS= for pytest
 	$(BIN)/python -m pytest tests/journeys $(ARGS)
 
+clients: install .venv-clients/.installed ## run the clients that applications use, in a .venv-clients of their own; ARGS= for pytest
+	$(BIN)/python -m pytest tests/clients $(ARGS)
+
+.venv-clients/.installed: tests/clients/requirements.txt
+	$(PYTHON) -m venv --clear .venv-clients
+	.venv-clients/bin/pip install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
+	@touch $@
+
 bench: install ## measure throughput and latency on this machine; ARGS= for the benchmark
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 faults: install ## kill processes under load and count what was lost; ARGS= for the run
 	$(BIN)/python -m tests.faults $(ARGS)
 
+backup: install ## a verified backup, also of a running site; FILE= where to, PASSPHRASE_FILE= seals the keys into it
+	@$(BIN)/python -m config backup $(if $(FILE),--to $(FILE)) $(if $(PASSPHRASE_FILE),--passphrase-file $(PASSPHRASE_FILE))
+
+restore: install ## restore the backup FILE= and verify every log; ARGS="--replace" drops what is in the database
+	@$(BIN)/python -m config restore $(FILE) $(if $(PASSPHRASE_FILE),--passphrase-file $(PASSPHRASE_FILE)) $(ARGS)
+
+drill: install ## rehearse a recovery: back up, lose the database, restore, verify, go on; and refuse to set back
+	$(BIN)/python -m pytest tests/config/test_recovery.py -v $(ARGS)
+
 clean: ## remove caches, build products and the test servers' data
 	$(call remove_state,$(HOME_FOLDER)/test $(HOME_FOLDER)/test-?)
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis build staticfiles
-	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path './.venv*/*' -prune -exec rm -rf {} +
 
 reset: stop clean ## stop the site and remove all its data and keys, for good
 	$(call remove_state,$(HOME_FOLDER))

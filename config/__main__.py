@@ -16,6 +16,7 @@ from types import FrameType
 
 from config.deployment import make_compose_secrets
 from config.processes import ServiceError, is_alive, wait_until
+from config.recovery import add_commands
 from config.servers import DEMO, TEST, TEST_DURABLE, default_home, is_in_use, open_log, running_services
 from config.supervisor import ROOT, Supervisor, answers
 from config.topology import RunNote, Site, choose_port, trusted_headers
@@ -63,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     secrets = commands.add_parser("secrets", help="make the files that compose.yaml mounts, where they are missing")
     secrets.add_argument("folder", type=Path)
     secrets.set_defaults(run=_secrets)
+    add_commands(commands)
     test_env = commands.add_parser("test-env", help="run a command with servers for tests: test-env -- pytest")
     test_env.add_argument("--durable", action="store_true", help="with fsync, for tests that pull the plug")
     test_env.add_argument("command", nargs="+")

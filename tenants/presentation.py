@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.urls import reverse
 
 from tenants.actors import Actor
+from tenants.ledger.links import links
 from tenants.ledger.reader import Health
 from tenants.models import (
     AnchorState,
@@ -200,6 +201,7 @@ def ledger_context(slug: str, health: Health, before: int = 0) -> dict[str, Any]
         "newer_url": url if before else "",
         "older_url": f"{url}?before={page.before}" if page.before else "",
         "anchors": anchor_entries(health.log),
+        "earlier": [link for _, link in sorted(links(range(1, health.log.shard)).items())],
         "verify_command": verify_command(panel["vkey"]),
         "verify_url": reverse("ledger-verify", args=[slug]),
         "checkpoint_url": reverse("api-ledger-checkpoint"),

@@ -82,6 +82,14 @@ def dumps(value: JsonValue) -> bytes:
     return rfc8785.dumps(value)
 
 
+def dumps_each(values: Mapping[str, JsonValue]) -> dict[str, bytes]:
+    """`dumps` of every value, looked through in one pass; raises as `dumps`."""
+    survey = _survey(values)
+    if survey is None or survey.has_tiny_floats or survey.has_integral_floats:
+        return {name: dumps(value) for name, value in values.items()}
+    return {name: _dumps_fast(value) or dumps(value) for name, value in values.items()}
+
+
 def check_ijson(value: object) -> None:
     """Raise CanonicalError, with the place, unless the decoded `value` is in the accepted domain."""
     _check(value, ())

@@ -28,10 +28,21 @@ def append(tag: Tag, *, by: Actor, body: Mapping[str, Any], ref: uuid.UUID | Non
     Call inside the `tenant_atomic` block that makes it happen. `body` is I-JSON; it is committed to with a salt, so
     that the log itself tells nothing of it.
     """
+    rid, leaf = record_event(tag, by=by, body=body, ref=ref)
+    LedgerQueue.objects.create(tenant_id=by.tenant_id, rid=rid, leaf=leaf)
+    return rid
+
+
+def record_event(
+    tag: Tag, *, by: Actor, body: Mapping[str, Any], ref: uuid.UUID | None = None, using: str = "default"
+) -> tuple[uuid.UUID, bytes]:
+    """The event's row, without a place in the log: returns its id and the leaf that the caller must give one."""
     rid = uuid7(unix_ms(datetime.now(UTC)))
     salt = os.urandom(32)
     canonical = dumps({"by": by.reference, "label": by.label, **body})
-    LedgerEvent.objects.create(id=rid, tenant_id=by.tenant_id, tag=tag, actor=by.reference, body=canonical, salt=salt)
+    LedgerEvent.objects.using(using).create(
+        id=rid, tenant_id=by.tenant_id, tag=tag, actor=by.reference, body=canonical, salt=salt
+    )
     commitments = {"event": commit("event", salt, canonical)}
     leaf = event_leaf(
         type=tag,
@@ -41,8 +52,7 @@ def append(tag: Tag, *, by: Actor, body: Mapping[str, Any], ref: uuid.UUID | Non
         parent_id=ref,
         commitments=commitments,
     )
-    LedgerQueue.objects.create(tenant_id=by.tenant_id, rid=rid, leaf=leaf)
-    return rid
+    return rid, leaf
 
 
 def active_log(tenant_id: uuid.UUID, using: str = "default") -> LedgerLog:

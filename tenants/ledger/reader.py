@@ -105,7 +105,7 @@ class Prover:
 
 def leaf_of(record_id: uuid.UUID) -> LedgerLeaf | None:
     """The leaf of a record or event; None while it waits in the queue (or never was)."""
-    return LedgerLeaf.objects.filter(rid=record_id).first()
+    return LedgerLeaf.objects.filter(rid=record_id).order_by("-shard").first()  # moved leaves: where they live on
 
 
 def covering_checkpoint(leaf: LedgerLeaf) -> LedgerCheckpoint | None:
@@ -150,11 +150,13 @@ def trust_text() -> str:
 def proof_states(record_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
     """`queued`, `integrated` or `signed` for each record, in two queries."""
     ids = list(record_ids)
-    placed = dict(LedgerLeaf.objects.filter(rid__in=ids).values_list("rid", "leaf_index"))
+    rows = LedgerLeaf.objects.filter(rid__in=ids).order_by("shard").values_list("rid", "shard", "leaf_index")
+    placed = {rid: (shard, index) for rid, shard, index in rows}
     newest = latest_checkpoint()
-    covered = newest.size if newest else 0
+    # Earlier shards are frozen at a signed head; what that head does not cover was moved to a later shard.
+    head = (newest.shard, newest.size) if newest else (0, 0)
     return {
-        rid: "queued" if (index := placed.get(rid)) is None else "signed" if index < covered else "integrated"
+        rid: "queued" if (place := placed.get(rid)) is None else "signed" if place < head else "integrated"
         for rid in ids
     }
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tenants.context import tenant_atomic
+from tenants.ledger.links import Link, links
 from tenants.ledger.merkle import HASH_BYTES, Frontier, leaf_hash
 from tenants.ledger.notes import Checkpoint, NoteError, split_note
 from tenants.ledger.proofs import TrustPolicy, trust
@@ -40,6 +41,7 @@ class Rederivation:
     log: LedgerLog
     policy: TrustPolicy
     remembered: Iterator[tuple[Checkpoint, str]]
+    link: Link | None = None  # of a frozen log: where it ended, as the next one's first leaf says
     frontier: Frontier = field(default_factory=Frontier)
     edges: dict[int, Tile] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
@@ -47,10 +49,15 @@ class Rederivation:
     holds_to: int = 0  # size of the largest head that held
     _next: tuple[Checkpoint, str] | None = None
 
+    @property
+    def end(self) -> int:
+        """The leaves that must hold: all, or those that a frozen log's last good head covers."""
+        return self.log.size if self.link is None else min(self.link.size, self.log.size)
+
     def run(self) -> None:
         """Walk the log; `findings` then has what is wrong, lowest leaf first."""
         self._advance()
-        while self.frontier.size < self.log.size and len(self.findings) < FINDINGS_KEPT:
+        while self.frontier.size < self.end and len(self.findings) < FINDINGS_KEPT:
             with tenant_atomic(self.tenant_id, using=self.using):
                 if not self._take_chunk():
                     break
@@ -77,7 +84,7 @@ class Rederivation:
     def _take_chunk(self) -> bool:
         """The next leaves; False where one is missing, behind which nothing can be derived."""
         start = self.frontier.size
-        end = min(start + CHUNK, self.log.size)
+        end = min(start + CHUNK, self.end)
         rows = LedgerLeaf.objects.using(self.using).filter(
             shard=self.log.shard, leaf_index__gte=start, leaf_index__lt=end
         )
@@ -163,6 +170,9 @@ class Rederivation:
             self.holds_to = size
 
     def _compare_end(self) -> None:
+        if self.link is not None:
+            self._compare_link(self.link)
+            return
         for ref in right_edge(self.log.size):
             self._compare_tile(self.edges[ref.level])
         if self.frontier.root() != bytes(self.log.root):
@@ -173,8 +183,15 @@ class Rederivation:
         if extra.exists():
             self._report(self.log.size, f"there are leaves past the log's end, {self.log.size}")
 
+    def _compare_link(self, link: Link) -> None:
+        """A frozen log ends where the next one says; what was behind its last good head has a place there."""
+        if (link.origin, link.size, link.root) != (self.log.origin, self.frontier.size, self.frontier.root()):
+            self._report(max(link.size - 1, 0), f"the next log begins with another head of {link.origin} than this one")
+
     def _compare_leftover(self) -> None:
-        """Heads past the end of what could be derived."""
+        """Heads past the end of what could be derived. Of a frozen log they are why it was frozen."""
+        if self.link is not None:
+            return
         if self._next is not None and self._next[0].size > self.log.size:
             self._report(self.log.size, f"{self._next[0].size} leaves were signed, the database has {self.log.size}")
         with tenant_atomic(self.tenant_id, using=self.using):
@@ -207,11 +224,15 @@ def rederive(tenant_id: uuid.UUID, *, using: str, state: Path | None) -> list[Re
     """Every log of a tenant, walked; `state` is the signer's folder, where it can be read."""
     with tenant_atomic(tenant_id, using=using):
         logs = list(LedgerLog.objects.using(using).order_by("shard"))
+        ends = links([log.shard for log in logs[:-1]], using)
         vkeys = list(LedgerKey.objects.using(using).order_by("shard", "first_used_at").values_list("vkey", flat=True))
     walks = []
     for log in logs:
         path = state / f"{tenant_id}-{log.shard}.checkpoints" if state else None
         walk = Rederivation(tenant_id, using, log, trust(vkeys), remembered_heads(path) if path else iter(()))
+        walk.link = ends.get(log.shard)
+        if walk.link is None and log.shard < logs[-1].shard:
+            walk.findings.append(Finding(0, "there is a later log, whose first leaf says nothing of this one"))
         walk.run()
         walks.append(walk)
     return walks

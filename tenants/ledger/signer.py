@@ -94,13 +94,13 @@ def sign_checkpoints(at: Callable[[str], None] = lambda step: None) -> int:
 
 
 def _grown_logs() -> list[Grown]:
-    """Logs with leaves past their newest checkpoint; also those set back below it, which `sign_log` refuses."""
+    """Growing logs with leaves past their newest checkpoint; also those set back below it, which `sign_log` refuses."""
     with raw_cursor(USING) as cursor:
         cursor.execute(
             "SELECT l.tenant_id, l.shard, l.origin, l.size, l.root FROM tenants_ledgerlog l"
             " LEFT JOIN LATERAL (SELECT size, root FROM tenants_ledgercheckpoint c"
             "   WHERE c.tenant_id = l.tenant_id AND c.shard = l.shard ORDER BY size DESC LIMIT 1) c ON true"
-            " WHERE l.size > 0 AND (c.size IS NULL OR c.size <> l.size OR c.root <> l.root)"
+            " WHERE l.state = 'active' AND l.size > 0 AND (c.size IS NULL OR c.size <> l.size OR c.root <> l.root)"
         )
         return [Grown(row[0], row[1], row[2], row[3], bytes(row[4])) for row in cursor.fetchall()]
 

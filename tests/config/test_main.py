@@ -113,7 +113,7 @@ def test_compose_secrets_are_made_once_and_shut_away(checkout: Path) -> None:
     folder = checkout / "secrets"
     assert command(checkout, "secrets", str(folder)).returncode == 0
     first = {path.name: path.read_text() for path in folder.rglob("*") if path.is_file()}
-    assert len(first) == 11
+    assert len(first) == 13
     assert folder.stat().st_mode & 0o777 == 0o700
     assert command(checkout, "secrets", str(folder)).returncode == 0
     assert first == {path.name: path.read_text() for path in folder.rglob("*") if path.is_file()}
