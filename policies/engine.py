@@ -6,8 +6,9 @@ error with an action of its own, never "not triggered".
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from policies.expressions import Outcome, Program, Record, compile_source
+from policies.expressions import Outcome, Program, Record, compile_any, compile_source
 from policies.facts import Facts
 
 ACTIONS = (
@@ -95,7 +96,7 @@ class CompiledRule:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: what is asked of it most is worked out once
 class CompiledPolicy:
     """A policy version ready to run. Empty scopes mean everywhere."""
 
@@ -105,6 +106,25 @@ class CompiledPolicy:
     systems: frozenset[str] = frozenset()
     environments: frozenset[str] = frozenset()
     tasks: frozenset[str] = frozenset()
+
+    @cached_property
+    def quiet(self) -> tuple[Finding, ...]:
+        """What is found when no rule triggers."""
+        return tuple(rule.passed for rule in self.rules)
+
+    @cached_property
+    def _any(self) -> Program | None:
+        """All rules in one expression, true if any is: false says of each that it is false, for an error would show.
+
+        Most decisions trigger nothing, and asking once costs a fraction of asking each.
+        """
+        return compile_any([rule.program for rule in self.rules])
+
+    def findings(self, record: Record) -> tuple[Finding, ...]:
+        """What each rule finds, in order."""
+        if self._any is not None and self._any.evaluate(record)[0] == "not_triggered":
+            return self.quiet
+        return tuple(rule.evaluate(record) for rule in self.rules)
 
     def applies_to(self, facts: Facts) -> bool:
         return (
@@ -118,7 +138,7 @@ def evaluate(policies: Iterable[CompiledPolicy], facts: Facts) -> Verdict:
     """Judge one decision by every rule of the policies that apply. Never raises on facts from `build_facts`."""
     record = Record(facts)
     applied = [policy for policy in policies if policy.applies_to(facts)]
-    findings = [rule.evaluate(record) for policy in applied for rule in policy.rules]
+    findings = [finding for policy in applied for finding in policy.findings(record)]
     return Verdict(
         _overall(findings),
         max((finding.action for finding in findings), key=STRENGTH.__getitem__, default="allow"),

@@ -12,7 +12,7 @@ Language: https://github.com/google/cel-spec/blob/master/doc/langdef.md
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
@@ -28,6 +28,7 @@ from google.protobuf import (
 )
 
 from policies.facts import FACTS_SCHEMA, Facts
+from policies.patterns import BadPattern, compiled, is_found, pattern_states
 
 MAX_SOURCE = 4096
 """Longest rule, in characters."""
@@ -120,14 +121,60 @@ def compile_source(source: str) -> Program:
         raise RuleError(f"a rule must be true or false; this expression is {checked.return_type().name().lower()}")
     tier, uses = _afforded_tier(_tree(checked))
     try:
-        return Program(source, tier, uses, _runtime().compile(source))
+        return Program(source, tier, uses, _runnable(source))
     except Exception as problem:
         raise _rule_error(str(problem)) from None
+
+
+def compile_any(programs: Sequence[Program]) -> Program | None:
+    """Whether any of the checked rules is true, as one program; None where that would say less than each for itself.
+
+    CEL's `||` is true if one side is, false if both are, and an error otherwise: false leaves no error unseen.
+    """
+    if len(programs) < 2:
+        return None
+    source = " || ".join(f"({program.source})" for program in programs)
+    try:
+        expression = _runnable(source)
+    except Exception:
+        return None
+    uses = sorted({name for program in programs for name in program.uses})
+    return Program(source, min(program.tier for program in programs), tuple(uses), expression)
 
 
 def _tree(checked: Any) -> Any:
     """The syntax tree of a checked expression, with types and resolved overloads."""
     return _checked_expr().FromString(any_pb2.Any.FromString(checked.serialize()).value)
+
+
+def _runnable(source: str) -> Any:
+    """The expression as it runs: where it matches a pattern, by ours, which is compiled once.
+
+    The evaluator compiles a pattern anew for every match, which takes ten times as long as the match. Its own
+    `matches` cannot be replaced, so the calls are renamed in the syntax tree.
+    """
+    runnable = _runtime().compile(source)
+    if "matches" not in source:
+        return runnable
+    packed = any_pb2.Any.FromString(runnable.serialize())
+    tree = _checked_expr().FromString(packed.value)
+    renamed = set(_rename_matches(tree.expr))
+    for entry in tree.reference_map:
+        if entry.key in renamed:
+            entry.value.overload_id[:] = [_MATCHES]
+    packed.value = tree.SerializeToString()
+    return _runtime().deserialize(packed.SerializeToString())
+
+
+def _rename_matches(message: Any) -> Iterator[int]:
+    """Rename the calls in place; yields the ids of their nodes."""
+    if message.DESCRIPTOR.name == "Expr" and message.call.function == "matches" and message.call.HasField("target"):
+        message.call.function = _MATCHES
+        yield message.id
+    for declared, value in message.ListFields():
+        if declared.message_type is not None:
+            for inner in value if isinstance(value, Sequence) else [value]:
+                yield from _rename_matches(inner)
 
 
 def _afforded_tier(tree: Any) -> tuple[int, tuple[str, ...]]:
@@ -183,6 +230,7 @@ def _rule_error(text: str) -> RuleError:
 # no conversion by us: the same expression, compiled twice.
 
 _BOOL, _ERROR = cel.Type.BOOL, cel.Type.ERROR
+_MATCHES = "matches_compiled_once"  # the checker knows no such function: no rule can call it by this name
 _FIELD = descriptor_pb2.FieldDescriptorProto
 _SCALARS = {
     "string": _FIELD.TYPE_STRING,
@@ -206,7 +254,10 @@ def _runtime() -> Any:
     for fact in FACTS_SCHEMA:
         if "." not in fact.name:
             variables[fact.name] = rows if fact.type.startswith("list") else kinds.get(fact.type, group)
-    return cel.NewEnv(variables=variables, extensions=_extensions())
+    text = cel.Type.STRING
+    found = cel.Overload(_MATCHES, cel.Type.BOOL, [text, text], is_member=True, impl=is_found)
+    functions = [cel.FunctionDecl(_MATCHES, [found])]
+    return cel.NewEnv(variables=variables, extensions=_extensions(), functions=functions)
 
 
 @lru_cache(maxsize=1)
@@ -306,7 +357,7 @@ _NODE_NS, _STEP_NS, _ITEM_NS, _CALL_NS = 40, 80, 20, 400
 _APPEND_NS = 40
 """map() and filter() copy the list for each item they append."""
 _COMPILE_NS = 800
-"""A state of a pattern: the evaluator compiles patterns anew for every match."""
+"""A state of a pattern, while it is compiled."""
 _STRING = 5
 _NUMERIC_SUM = re.compile(r"(add|subtract)_(int64|uint64|double|duration.*|timestamp.*)$")
 _FREE_CALL_NAMES = """
@@ -437,49 +488,12 @@ class _Cost:
 
 
 def _match_ns(pattern: str, size: float) -> float:
-    """Time of one RE2 match: linear in the text, and at worst in the automaton's states."""
+    """Time of one match, the pattern compiled for it: it may have fallen out of the cache."""
     if not pattern:
         raise RuleError("the pattern of matches() must be written out in the rule")
-    probe = (
-        _runtime()
-        .compile("input.text.matches(metadata.p)")
-        .eval(data={"input": {"text": ""}, "metadata": {"p": pattern}})
-    )
-    if probe.type() == _ERROR:
-        raise RuleError(f"bad pattern: {str(probe.value()).split('expression: ')[-1]}")
-    states = _pattern_states(pattern)
+    try:
+        compiled(pattern)
+    except BadPattern as problem:
+        raise RuleError(f"bad pattern: {problem}") from None
+    states = pattern_states(pattern)
     return _COMPILE_NS * states + size * (4 + states)
-
-
-_ATOM = re.compile(
-    r"\\[pP](?:\{\^?\w+\}|\w)|\\Q|\\x\{[0-9A-Fa-f]+\}|\\.|\[\^?\]?(?:\[:\^?\w+:\]|\\.|[^\]\\])*\]|\(\?[^():]*[:)]|\{(\d+)(?:(,)(\d*))?\}|.",
-    re.S,
-)
-
-
-def _pattern_states(pattern: str) -> float:
-    """Roughly the instructions RE2 needs: counted repetitions multiply what they repeat, wide classes weigh more."""
-    stack: list[float] = [0.0]
-    last = 0.0
-    for match in _ATOM.finditer(pattern):
-        atom = match[0]
-        if match[1]:
-            count = max(int(match[3] or 0), int(match[1]), 1)
-            stack[-1] += last * (count - 1)
-            last *= count
-        elif atom == "(" or (atom.startswith("(?") and atom.endswith(":")):
-            stack.append(0.0)
-        elif atom == ")" and len(stack) > 1:
-            last = stack.pop() + 1
-            stack[-1] += last
-        elif atom not in "*+?|":
-            last = _atom_states(atom)
-            stack[-1] += last
-    return sum(stack) + 1
-
-
-def _atom_states(atom: str) -> float:
-    """One character or class. In UTF-8 a class is as large as its byte ranges: thousands for a Unicode category."""
-    categories = len(re.findall(r"\\[pP]", atom))
-    wide = atom == "." or atom.startswith(("[^", r"\W", r"\D", r"\S"))
-    return 1.0 + 3.0 * wide + 1_100.0 * categories + 8.0 * sum(not character.isascii() for character in atom)

@@ -136,14 +136,19 @@ _timelines: dict[uuid.UUID, tuple[int, Timeline]] = {}
 def timeline_of(tenant_id: uuid.UUID, *, using: str = "default") -> Timeline:
     """The tenant's timeline, inside the caller's `tenant_atomic`; one query while nothing changed."""
     epoch = Tenant.objects.using(using).values_list("policy_epoch", flat=True).get(pk=tenant_id)
-    cached = _timelines.get(tenant_id)
-    if cached and cached[0] == epoch:
-        return cached[1]
+    if known := known_timeline(tenant_id, epoch):
+        return known
     timeline = Timeline(_load(using))
     if len(_timelines) >= CACHED_TENANTS:
         _timelines.clear()
     _timelines[tenant_id] = (epoch, timeline)
     return timeline
+
+
+def known_timeline(tenant_id: uuid.UUID, epoch: int) -> Timeline | None:
+    """The timeline of this policy epoch, if this process has it; for callers that read the epoch themselves."""
+    cached = _timelines.get(tenant_id)
+    return cached[1] if cached and cached[0] == epoch else None
 
 
 def _load(using: str) -> list[Activation]:
@@ -165,9 +170,14 @@ def _load(using: str) -> list[Activation]:
 _known_sets: set[tuple[uuid.UUID, bytes]] = set()
 
 
+def is_set_kept(tenant_id: uuid.UUID, in_force: InForce) -> bool:
+    """Whether this process has kept the set before, so that `ensure_policy_set` has nothing to do."""
+    return (tenant_id, in_force.sha256) in _known_sets
+
+
 def ensure_policy_set(tenant_id: uuid.UUID, in_force: InForce, *, using: str = "default") -> None:
     """Keep what the set's hash stands for; nothing to do when this process has kept it before."""
-    if (tenant_id, in_force.sha256) in _known_sets:
+    if is_set_kept(tenant_id, in_force):
         return
     row = PolicySet(sha256=in_force.sha256, members=in_force.members)
     PolicySet.objects.using(using).bulk_create([row], ignore_conflicts=True)
