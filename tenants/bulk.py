@@ -6,15 +6,17 @@ by hand costs about a microsecond a row; the server's WITH CHECK still sees each
 
 import struct
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Self
 
 import psycopg
-from django.db import connections
+from django.db import OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.transaction import TransactionManagementError
 from psycopg import sql
 from psycopg.abc import DumperKey
 from psycopg.adapt import Buffer, Dumper, PyFormat
@@ -156,6 +158,52 @@ def insert_together(using: str, tenant_id: uuid.UUID, inserts: Sequence[tuple[Bu
         cursor.execute(query, values)
         row = cursor.fetchone()
     return int(row[0]) if row else 0
+
+
+@contextmanager
+def quick_transaction(
+    using: str, tenant_id: uuid.UUID, reads: Sequence[sql.Composable]
+) -> Iterator[list[list[tuple[Any, ...]]]]:
+    """A tenant's transaction that begins with its reads, in one round trip; gives the rows of each.
+
+    For the write path, where every round trip is one that a record waits for: what `tenant_atomic` says in four
+    messages is one here. Django knows nothing of the transaction, so nothing inside may go through the ORM: use
+    `insert_together`. A connection that broke while it was idle is replaced once, before anything was done.
+    """
+    if connections[using].in_atomic_block:
+        raise TransactionManagementError("A quick transaction is one of its own; it cannot be part of another.")
+    local = sql.SQL("BEGIN; SET LOCAL app.tenant_id = {}").format(sql.Literal(str(tenant_id)))
+    query = sql.SQL("; ").join([local, *reads])
+    try:
+        cursor = raw_cursor(using)
+        try:
+            cursor.execute(query)
+        except OperationalError:
+            if not cursor.connection.broken:
+                raise
+            connections[using].close()
+            cursor = raw_cursor(using)
+            cursor.execute(query)
+        yield _result_sets(cursor)
+        cursor.execute("COMMIT")
+    except BaseException:
+        _roll_back(connections[using].connection)
+        raise
+
+
+def _result_sets(cursor: psycopg.Cursor[Any]) -> list[list[tuple[Any, ...]]]:
+    found = []
+    while True:
+        if cursor.description is not None:
+            found.append(cursor.fetchall())
+        if not cursor.nextset():
+            return found
+
+
+def _roll_back(connection: "psycopg.Connection[Any] | None") -> None:
+    if connection is not None and not connection.broken and not connection.closed:
+        with suppress(psycopg.Error):
+            connection.execute("ROLLBACK")
 
 
 class RawCursor(psycopg.Cursor[Any]):

@@ -17,7 +17,7 @@ from tenants.ledger.merkle import leaf_hash
 from traces.costs.book import PriceBook
 from traces.costs.calls import call_of
 from traces.costs.pricing import Cost
-from traces.dimensions import DeploymentKey, deployment_key, model_sha256
+from traces.dimensions import DeploymentKey, Lru, deployment_key, model_sha256
 from traces.sealing import (
     Content,
     bound_to,
@@ -31,6 +31,7 @@ from traces.submissions import Item, Submitted
 
 LATE_AFTER = timedelta(hours=1)
 SKEW_TOLERATED = timedelta(minutes=2)
+_quiet_documents: Lru[tuple[Any, ...], bytes] = Lru(2_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,19 @@ class Judgement:
         if self.shadow:
             document["shadow"] = {"action": self.shadow.action, "findings": _findings(self.shadow)}
         return document
+
+    def canonical(self, claim: str | None) -> bytes:
+        """RFC 8785 bytes of the document; kept for what most decisions share, that nothing triggered."""
+        quiet = all(one is None or one.outcome == "not_triggered" for one in (self.verdict, self.shadow))
+        if not quiet:
+            return dumps(self.document(claim))
+        told = (self.match, claim, self.verdict and self.verdict.policies, self.shadow and self.shadow.policies)
+        key = (self.in_force.sha256, *told)
+        known = _quiet_documents.get(key)
+        if known is None:
+            known = dumps(self.document(claim))
+            _quiet_documents.put(key, known)
+        return known
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +183,7 @@ def record(prepared: Prepared, *, tenant_id: uuid.UUID, timeline: Timeline, book
     typed, raw = prepared.item.typed, prepared.item.raw
     occurred_at = typed.occurred_at or received_at
     judgement = judge(typed, raw, occurred_at, timeline)
-    canonical = prepared.canonical | {"policy": dumps(judgement.document(typed.policy_claim))}
+    canonical = prepared.canonical | {"policy": judgement.canonical(typed.policy_claim)}
     seed = new_seed()
     salts = salts_from(seed)
     content = Content(canonical, {group: salts[group] for group in canonical})

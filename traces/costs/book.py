@@ -203,6 +203,12 @@ def price_book(tenant_id: uuid.UUID, *, using: str = "default") -> PriceBook:
     return book
 
 
+def known_book(tenant_id: uuid.UUID) -> PriceBook | None:
+    """The tenant's book, if this process looked at it just now; for callers outside a transaction."""
+    checked_at, book = _books.get(tenant_id, (0.0, None))
+    return book if time.monotonic() - checked_at < LOOK_AGAIN_SECONDS else None
+
+
 def forget_book(tenant_id: uuid.UUID) -> None:
     """Look again at the next use."""
     _books.pop(tenant_id, None)
