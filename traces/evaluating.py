@@ -26,8 +26,11 @@ from tenants.ids import unix_ms, uuid7, uuid7_time
 from tenants.ledger.canonical import dumps
 from tenants.ledger.commitments import SALT_BYTES, commit, event_leaf
 from tenants.ledger.merkle import leaf_hash
+from tenants.models import SourceSystem
 from traces import rows
-from traces.dimensions import deployment_ids, deployment_key
+from traces.costs.budgeting import budget_verdict
+from traces.costs.budgets import BudgetVerdict
+from traces.dimensions import Lru, deployment_ids, deployment_key
 from traces.recording import Judgement, judge, rfc3339
 from traces.services import USING, refuse_backlog
 from traces.submissions import Item
@@ -46,6 +49,7 @@ class Evaluated:
     question_salt: bytes
     leaf: bytes
     leaf_hash: bytes
+    budget: BudgetVerdict
 
     @property
     def shadow_action(self) -> str:
@@ -61,7 +65,8 @@ class Evaluated:
             "evaluated_at": rfc3339(self.received_at),
             "verdict": judgement.outcome,
             "action": judgement.action,
-            "denied": judgement.verdict.denies if judgement.verdict else False,
+            "denied": (judgement.verdict.denies if judgement.verdict else False) or self.budget.action == "block",
+            "budget": self.budget.document(),
             "policy_set": f"sha256:{judgement.in_force.sha256.hex()}",
             "policy_match": judgement.match,
             "findings": _findings(judgement.verdict),
@@ -103,7 +108,9 @@ def answer_question(*, by: Actor, item: Item, now: datetime | None = None) -> di
     deployment_id = deployment_ids(by.tenant_id, {key}, moment, USING)[key]
     with tenant_atomic(by.tenant_id, using=USING):
         timeline = timeline_of(by.tenant_id, using=USING)
-        evaluated = evaluate_item(item, by=by, timeline=timeline, now=moment)
+        facts = {"system": key[0], "user": item.typed.user or "", "key": _source_name(by.source_id)}
+        budget = budget_verdict(by.tenant_id, facts, moment, using=USING)
+        evaluated = evaluate_item(item, by=by, timeline=timeline, budget=budget, now=moment)
         ensure_policy_set(by.tenant_id, evaluated.judgement.in_force, using=USING)
         cursor = raw_cursor(USING)
         rows.EVALUATIONS.insert(cursor, by.tenant_id, [evaluated.row(deployment_id, by.source_id)])
@@ -111,7 +118,19 @@ def answer_question(*, by: Actor, item: Item, now: datetime | None = None) -> di
     return evaluated.answer()
 
 
-def evaluate_item(item: Item, *, by: Actor, timeline: Timeline, now: datetime) -> Evaluated:
+_source_names: Lru[uuid.UUID, str] = Lru(10_000)
+
+
+def _source_name(source_id: uuid.UUID) -> str:
+    """What the source is called; one query a process, for a source keeps its name."""
+    name = _source_names.get(source_id)
+    if name is None:
+        name = SourceSystem.objects.using(USING).values_list("name", flat=True).get(pk=source_id)
+        _source_names.put(source_id, name)
+    return name
+
+
+def evaluate_item(item: Item, *, by: Actor, timeline: Timeline, budget: BudgetVerdict, now: datetime) -> Evaluated:
     """Give a question its id, its verdict, its commitments and its leaf; no database here.
 
     The set is that of `now`, whatever time the question says; rules that ask for the time get `now` if it says none.
@@ -121,7 +140,7 @@ def evaluate_item(item: Item, *, by: Actor, timeline: Timeline, now: datetime) -
     typed = item.typed
     raw = item.raw if "occurred_at" in item.raw else item.raw | {"occurred_at": rfc3339(received_at)}
     judgement = judge(typed, raw, now, timeline)
-    body = dumps(_recorded(item, judgement, by))
+    body = dumps(_recorded(item, judgement, by) | _budget_of(budget))
     salt, question_salt = os.urandom(SALT_BYTES), os.urandom(SALT_BYTES)
     leaf = event_leaf(
         type=Tag.EVALUATION_ANSWERED,
@@ -135,7 +154,7 @@ def evaluate_item(item: Item, *, by: Actor, timeline: Timeline, now: datetime) -
         },
         policy_hash=judgement.in_force.sha256,
     )
-    return Evaluated(rid, received_at, item, judgement, body, salt, question_salt, leaf, leaf_hash(leaf))
+    return Evaluated(rid, received_at, item, judgement, body, salt, question_salt, leaf, leaf_hash(leaf), budget)
 
 
 def _recorded(item: Item, judgement: Judgement, by: Actor) -> dict[str, Any]:
@@ -147,6 +166,11 @@ def _recorded(item: Item, judgement: Judgement, by: Actor) -> dict[str, Any]:
         said["shadow"] = said["shadow"] | {"findings": _noteworthy(said["shadow"]["findings"])}
     place = {"system": typed.system, "environment": typed.environment or "", "task": typed.task or ""}
     return {"by": by.reference, "label": by.label, **place, **said}
+
+
+def _budget_of(budget: BudgetVerdict) -> dict[str, Any]:
+    """What budgets said, where they said anything; an answer within all of them says nothing of them."""
+    return {"budget": budget.document()} if budget.action != "allow" else {}
 
 
 def _noteworthy(findings: Sequence[dict[str, str]]) -> list[dict[str, str]]:

@@ -32,8 +32,9 @@ def post_evaluation(request: HttpRequest) -> HttpResponse:
 
     The body is a decision as it would be submitted, as far as it is known: only `system` must be there. 201 with
     `verdict`, `action`, `denied`, what each rule found, the hash of the policy set (to be sent as `policy_claim` with
-    the decision), what rules in shadow mode would have done, and a signed receipt. The question itself is not kept:
-    keep `question_salt` with it to be able to prove what was asked.
+    the decision), what rules in shadow mode would have done, what the budgets say (`budget`: allow, block or route, by
+    what has been counted so far; a budget that blocks makes it `denied`), and a signed receipt. The question itself is
+    not kept: keep `question_salt` with it to be able to prove what was asked.
     """
     actor = authenticate(request.headers, using=USING)
     require(actor, "evaluation.ask")

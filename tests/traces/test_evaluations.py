@@ -18,9 +18,12 @@ from tenants.ledger.canonical import dumps
 from tenants.ledger.commitments import commit, parse_leaf
 from tenants.ledger.merkle import leaf_hash
 from tenants.models import LedgerQueue
+from tests.factories.costs import spend, terms
 from tests.factories.policies import a_document, put_in_force
 from tests.factories.tenants import Cast
 from tests.factories.traces import a_decision, ingestor
+from traces.costs import budgeting
+from traces.costs.budgeting import create_budget
 from traces.evaluating import answer_question
 from traces.models import Decision, Evaluation
 from traces.submissions import read_question
@@ -142,3 +145,40 @@ def test_fifty_rules_are_answered_in_time_and_in_few_queries(cast: Cast) -> None
     with CaptureQueriesContext(connections["ingest"]) as queries:
         answer_question(by=by, item=question)
     assert len(queries) <= 4  # BEGIN, the tenant, the epoch, COMMIT; the two inserts go past the ORM
+
+
+def over_budget(cast: Cast, **changes: Any) -> None:
+    """A budget that is used up."""
+    create_budget(by=cast.owner, terms=terms(limit_micros=1, **changes))
+    spend(cast, 1, at=datetime.now(UTC), now=datetime.now(UTC), system="loans", user="u-1")
+    budgeting._rules.clear()  # as after five seconds
+
+
+def test_a_budget_that_is_used_up_blocks_and_that_is_on_record(cast: Cast) -> None:
+    assert ask(cast, {"system": "loans", "user": "u-1"}).json()["budget"] == {"action": "allow"}
+    over_budget(cast, name="b", scope="user", subject="u-1", on_exceed="block")
+    told = ask(cast, {"system": "loans", "user": "u-1"}).json()
+    assert (told["action"], told["denied"]) == ("allow", True)  # no rule objects; the budget does
+    assert (told["budget"]["action"], told["budget"]["budget"]) == ("block", "b")
+    other = ask(cast, {"system": "loans", "user": "u-2"}).json()
+    assert (other["denied"], other["budget"]["action"]) == (False, "allow")
+    with tenant_atomic(cast.tenant.pk):
+        bodies = [orjson.loads(bytes(Evaluation.objects.get(pk=one["id"]).body)) for one in (told, other)]
+    assert bodies[0]["budget"] == told["budget"]
+    assert "budget" not in bodies[1]
+
+
+def test_a_budget_routes_to_another_model(cast: Cast) -> None:
+    over_budget(cast, name="r", scope="system", subject="loans", on_exceed="route", route_to="small")
+    told = ask(cast, {"system": "loans"}).json()
+    assert (told["denied"], told["budget"]["action"], told["budget"]["route_to"]) == (False, "route", "small")
+
+
+def test_a_budget_of_a_source_concerns_what_comes_by_its_key(cast: Cast) -> None:
+    over_budget(cast, name="k", scope="key", subject=cast.source.name, on_exceed="block")
+    assert ask(cast, {"system": "anything"}).json()["denied"] is True
+
+
+def test_another_tenants_budget_says_nothing_here(cast: Cast, stranger: Cast) -> None:
+    over_budget(stranger, name="b", scope="system", subject="loans", on_exceed="block")
+    assert ask(cast, {"system": "loans"}).json()["budget"] == {"action": "allow"}

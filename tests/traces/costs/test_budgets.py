@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from tenants.context import tenant_atomic
 from tenants.models import LedgerEvent
 from tenants.roles import Role
+from tests.factories.costs import spend as spend_at
+from tests.factories.costs import terms
 from tests.factories.tenants import Cast
-from tests.factories.traces import submit
 from traces.costs import budgeting
 from traces.costs.budgeting import (
-    BudgetTerms,
     budget_verdict,
     change_budget,
     create_budget,
@@ -29,22 +29,13 @@ from traces.costs.budgeting import (
     watch_budgets,
 )
 from traces.costs.budgets import Window, crossed, forecast, pace_window, window_of
-from traces.costs.rollups import roll_up
 from traces.models import BudgetAlert
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
-GPT_4O = {"provider": "openai", "name": "gpt-4o"}
-A_DOLLAR = {"input_tokens": 400_000, "output_tokens": 0}
 
 
 def spend(cast: Cast, dollars: int, at: datetime = NOW - timedelta(hours=1), **changes: Any) -> None:
-    submit(cast, dollars, model=GPT_4O, usage=A_DOLLAR, occurred_at=at.isoformat(), **changes)
-    roll_up(cast.tenant.pk, now=NOW)
-
-
-def terms(**changes: Any) -> BudgetTerms:
-    given: dict[str, Any] = {"name": "All", "limit_micros": 10_000_000} | changes
-    return BudgetTerms(**given)
+    spend_at(cast, dollars, at=at, now=NOW, **changes)
 
 
 def test_periods_are_whole_days() -> None:
