@@ -4,28 +4,13 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import SimpleTemplateResponse
 
 from tenants.access import Seat, actor_for, seats_of
 from tenants.context import tenant_atomic
-from tenants.problems import problem
 
 View = Callable[..., HttpResponse]
-
-
-class AddressMiddleware:
-    """Refuses an address that holds U+0000, before anything asks the database for it: its text cannot hold that."""
-
-    def __init__(self, get_response: View) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        if "\0" not in request.path_info and "%00" not in request.META.get("QUERY_STRING", ""):
-            return self.get_response(request)
-        if request.path_info.startswith("/api/"):
-            return problem(400, "Bad request", "An address may not hold the character U+0000.")
-        return HttpResponseBadRequest("An address may not hold the character U+0000.", content_type="text/plain")
 
 
 class TenantMiddleware:
