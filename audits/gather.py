@@ -29,7 +29,7 @@ from audits.reports.data import (
     SampleDrawn,
     SignatureLine,
 )
-from audits.sample_pages import strata_rows, terms
+from audits.sample_pages import in_currency, strata_rows, terms
 from audits.sampling import Evaluation, Method
 from audits.selectors import evaluation_of, items_of, progress_of, sample_from
 from audits.workflow import NotAllowed
@@ -152,7 +152,7 @@ def _sample(row: Sample) -> SampleDrawn:
         terms=tuple(terms(row)),
         strata=tuple((part["name"], part["population"], part["size"], part["value"]) for part in strata_rows(row)),
         code_letter=row.code_letter,
-        interval=dict(terms(row)).get("Sampling interval", ""),
+        interval=in_currency(row, row.interval_micros),
     )
 
 

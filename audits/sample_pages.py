@@ -91,10 +91,10 @@ def terms(sample: Sample) -> list[tuple[str, str]]:
         ("Strata by", sample.get_stratify_by_display()),
         ("At least", f"{sample.minimum} of each stratum" if (sample.minimum or 0) > 1 else ""),
         ("Exceptions", "; ".join(Rule(rule).label for rule in sample.rules)),
-        ("Cost of the population", _money(sample, sample.value_micros)),
-        ("Expected misstatement", _money(sample, sample.expected_micros)),
-        ("Tolerable misstatement", _money(sample, sample.tolerable_micros)),
-        ("Sampling interval", _money(sample, sample.interval_micros)),
+        ("Cost of the population", in_currency(sample, sample.value_micros)),
+        ("Expected misstatement", in_currency(sample, sample.expected_micros)),
+        ("Tolerable misstatement", in_currency(sample, sample.tolerable_micros)),
+        ("Sampling interval", in_currency(sample, sample.interval_micros)),
         ("Justification", sample.justification),
     ]
     return [(label, value) for label, value in found if value]
@@ -103,7 +103,7 @@ def terms(sample: Sample) -> list[tuple[str, str]]:
 def strata_rows(sample: Sample) -> list[dict[str, Any]]:
     """Each stratum with how many it has, how many of them are examined, and what they cost."""
     return [
-        {"name": part.name, "population": part.population, "size": part.size, "value": _money(sample, part.value)}
+        {"name": part.name, "population": part.population, "size": part.size, "value": in_currency(sample, part.value)}
         for part in sample.parts
     ]
 
@@ -112,5 +112,6 @@ def _percent(basis_points: int | None) -> str:
     return "" if basis_points is None else f"{basis_points / 100:g} %"
 
 
-def _money(sample: Sample, micros: int | None) -> str:
+def in_currency(sample: Sample, micros: int | None) -> str:
+    """An amount in the currency of the sample's costs; empty for none."""
     return money(micros, sample.currency) if micros and sample.currency else ""

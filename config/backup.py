@@ -165,16 +165,11 @@ def seen_outside(place: Place) -> dict[str, Head]:
 def heads_in(folder: Path) -> Iterator[Head]:
     """Every signed head in the files of a folder; a line that a crash cut short is passed over."""
     # Here, not above: `python -m config` starts with nothing of the product but this package.
-    from tenants.ledger.notes import Checkpoint, NoteError, split_note
+    from tenants.ledger.memory import PATTERN, remembered_heads
 
-    for path in sorted(folder.glob("*.checkpoints")) + sorted(folder.glob("checkpoints.jsonl")):
-        with path.open(encoding="utf-8") as lines:
-            for line in lines:
-                try:
-                    checkpoint = Checkpoint.parse(split_note(json.loads(line)["note"])[0])
-                except (ValueError, KeyError, TypeError, NoteError):
-                    continue
-                yield Head(checkpoint.origin, checkpoint.size, checkpoint.root.hex())
+    for path in sorted(folder.glob(PATTERN)) + sorted(folder.glob("checkpoints.jsonl")):
+        for checkpoint, _ in remembered_heads(path):
+            yield Head(checkpoint.origin, checkpoint.size, checkpoint.root.hex())
 
 
 def set_back(manifest: Manifest, seen: Mapping[str, Head]) -> list[str]:

@@ -119,6 +119,11 @@ class Batch:
     now: datetime | None = None
 
     @property
+    def claims(self) -> set[uuid.UUID]:
+        """The ids of the rows that it must be the first to claim."""
+        return {key.id for key in (*self.keys, self.whole) if key}
+
+    @property
     def is_content(self) -> bool:
         """Whether the items are content that came apart from its span."""
         return bool(self.telemetry and self.telemetry.events)
@@ -244,7 +249,7 @@ _STORED = "SELECT id, fingerprint, answer FROM traces_submission WHERE tenant_id
 
 
 def _reads(tenant_id: uuid.UUID, batches: Iterable[Batch]) -> list[sql.Composable]:
-    wanted = [key.id for batch in batches for key in (*batch.keys, batch.whole) if key]
+    wanted = [claim for batch in batches for claim in batch.claims]
     tenant = sql.Literal(tenant_id)
     epoch = sql.SQL(_EPOCH).format(tenant)
     return [epoch, sql.SQL(_STORED).format(tenant, sql.Literal(wanted))] if wanted else [epoch]
@@ -261,8 +266,8 @@ def _judged(
     written: dict[int, _Written] = {}
     claimed: set[uuid.UUID] = set()
     for index, batch in batches.items():
-        wanted = {key.id for key in (*batch.keys, batch.whole) if key}
-        if wanted & claimed:
+        claims = batch.claims
+        if claims & claimed:
             continue
         try:
             outcome = write(batch, stored)
@@ -271,7 +276,7 @@ def _judged(
             continue
         if isinstance(outcome, _Written):
             written[index] = outcome
-            claimed |= wanted
+            claimed |= claims
         else:
             done[index] = outcome
     return done, written

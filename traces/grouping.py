@@ -26,7 +26,7 @@ class _Entry(Generic[JobT, ResultT]):
 @dataclass(slots=True)
 class _Lane(Generic[JobT, ResultT]):
     waiting: list[_Entry[JobT, ResultT]] = field(default_factory=list)
-    leaders: int = 0
+    is_led: bool = False
 
 
 class GroupCommit(Generic[JobT, ResultT]):
@@ -34,7 +34,7 @@ class GroupCommit(Generic[JobT, ResultT]):
 
     `serve` gets the jobs of one group, in the order of their coming, and returns one outcome each; it runs in the
     thread of one of them. `size` is a job's weight: a group takes jobs while their sum is at most `limit`, and one
-    job at least. `leaders` groups of a lane may be under way at once: while one waits for the disk, another thinks.
+    job at least. One group of a lane is under way at a time.
     """
 
     def __init__(
@@ -43,9 +43,8 @@ class GroupCommit(Generic[JobT, ResultT]):
         *,
         size: Callable[[JobT], int],
         limit: int,
-        leaders: int = 1,
     ) -> None:
-        self._serve, self._size, self._limit, self._leaders = serve, size, limit, leaders
+        self._serve, self._size, self._limit = serve, size, limit
         self._lock = threading.Lock()
         self._lanes: dict[Hashable, _Lane[JobT, ResultT]] = {}
 
@@ -55,8 +54,8 @@ class GroupCommit(Generic[JobT, ResultT]):
         with self._lock:
             lane = self._lanes.setdefault(lane_key, _Lane())
             lane.waiting.append(entry)
-            entry.leads = lane.leaders < self._leaders
-            lane.leaders += entry.leads
+            entry.leads = not lane.is_led
+            lane.is_led = True
         if not entry.leads:
             entry.wake.wait()
         if entry.leads:
@@ -73,10 +72,9 @@ class GroupCommit(Generic[JobT, ResultT]):
             outcomes = self._serve([entry.job for entry in group])
             for entry, outcome in zip(group, outcomes, strict=True):
                 entry.outcome = outcome
-        except BaseException as error:
+        except BaseException:  # the leader's own to raise
             for entry in group:
                 entry.outcome = RuntimeError("The thread that served this request ended.")
-            own.outcome = error if isinstance(error, Exception) else own.outcome
             raise
         finally:
             self._pass_on(lane_key, lane)
@@ -87,7 +85,7 @@ class GroupCommit(Generic[JobT, ResultT]):
         """The leader's own job, and those that waited longest as far as they fit."""
         lane.waiting.remove(own)
         group, weight = [own], self._size(own.job)
-        while lane.waiting and not lane.waiting[0].leads:
+        while lane.waiting:
             weight += self._size(lane.waiting[0].job)
             if weight > self._limit:
                 break
@@ -97,11 +95,8 @@ class GroupCommit(Generic[JobT, ResultT]):
     def _pass_on(self, lane_key: Hashable, lane: _Lane[JobT, ResultT]) -> None:
         """The next in line leads; a lane where nobody waits is forgotten."""
         with self._lock:
-            heir = next((entry for entry in lane.waiting if not entry.leads), None)
-            if heir is not None:
-                heir.leads = True
-                heir.wake.set()
-                return
-            lane.leaders -= 1
-            if not lane.leaders and not lane.waiting:
+            if lane.waiting:
+                lane.waiting[0].leads = True
+                lane.waiting[0].wake.set()
+            else:
                 del self._lanes[lane_key]

@@ -7,6 +7,7 @@ monetary-unit chapter: they are computed, no table is kept. Rates are fractions 
 import math
 
 from audits.sampling.methods import MAX_SAMPLE, OVERRELIANCE, SamplingError, Size
+from traces.drift.tails import gamma_tail
 
 
 def binomial_cdf(k: int, n: int, p: float) -> float:
@@ -105,35 +106,3 @@ def confidence_factor(k: float, risk: float = OVERRELIANCE) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if gamma_tail(k + 1, middle) > risk else (low, middle)
     return high
-
-
-def gamma_tail(shape: float, x: float) -> float:
-    """P(X > x) for X ~ Gamma(shape, 1): one minus the series below the mean, a continued fraction above."""
-    if x <= 0:
-        return 1.0
-    scale = math.exp(shape * math.log(x) - x - math.lgamma(shape))
-    if x < shape + 1:
-        term = total = 1 / shape
-        step = shape
-        while term > total * 1e-15:
-            step += 1
-            term *= x / step
-            total += term
-        return 1 - scale * total
-    return scale * _continued_fraction(shape, x)
-
-
-def _continued_fraction(shape: float, x: float) -> float:
-    """Lentz's method for the upper incomplete gamma function, less its scale (Numerical Recipes §6.2)."""
-    b = x + 1 - shape
-    c, d = 1e300, 1 / b
-    value = d
-    for i in range(1, 10_000):
-        a = -i * (i - shape)
-        b += 2
-        d = 1 / (a * d + b)
-        c = b + a / c
-        value *= d * c
-        if abs(d * c - 1) < 1e-14:
-            break
-    return value

@@ -4,7 +4,6 @@ Needs no key: leaves give hashes, hashes tiles and roots, roots what the signed 
 outside the database is the other witness: a database changed with all its hashes still disagrees with it.
 """
 
-import json
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -12,8 +11,9 @@ from pathlib import Path
 
 from tenants.context import tenant_atomic
 from tenants.ledger.links import Link, links
+from tenants.ledger.memory import memory_path, remembered_heads
 from tenants.ledger.merkle import HASH_BYTES, Frontier, leaf_hash
-from tenants.ledger.notes import Checkpoint, NoteError, split_note
+from tenants.ledger.notes import Checkpoint, NoteError
 from tenants.ledger.proofs import TrustPolicy, trust
 from tenants.ledger.tiles import HEIGHT, WIDTH, Tile, append, right_edge
 from tenants.models import LedgerCheckpoint, LedgerKey, LedgerLeaf, LedgerLog, LedgerTile
@@ -207,19 +207,6 @@ def _split(hashes: bytes) -> Iterator[bytes]:
     return (hashes[i : i + HASH_BYTES] for i in range(0, len(hashes), HASH_BYTES))
 
 
-def remembered_heads(path: Path) -> Iterator[tuple[Checkpoint, str]]:
-    """What the signer wrote outside the database, in order; a line that a crash cut short is passed over."""
-    if not path.exists():
-        return
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            try:
-                note = json.loads(line)["note"]
-                yield Checkpoint.parse(split_note(note)[0]), note
-            except (ValueError, KeyError, TypeError):
-                continue
-
-
 def rederive(tenant_id: uuid.UUID, *, using: str, state: Path | None) -> list[Rederivation]:
     """Every log of a tenant, walked; `state` is the signer's folder, where it can be read."""
     with tenant_atomic(tenant_id, using=using):
@@ -228,7 +215,7 @@ def rederive(tenant_id: uuid.UUID, *, using: str, state: Path | None) -> list[Re
         vkeys = list(LedgerKey.objects.using(using).order_by("shard", "first_used_at").values_list("vkey", flat=True))
     walks = []
     for log in logs:
-        path = state / f"{tenant_id}-{log.shard}.checkpoints" if state else None
+        path = memory_path(state, tenant_id, log.shard) if state else None
         walk = Rederivation(tenant_id, using, log, trust(vkeys), remembered_heads(path) if path else iter(()))
         walk.link = ends.get(log.shard)
         if walk.link is None and log.shard < logs[-1].shard:

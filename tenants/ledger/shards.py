@@ -21,8 +21,9 @@ from tenants.bulk import raw_cursor
 from tenants.context import tenant_atomic
 from tenants.events import Tag
 from tenants.ledger.log import record_event
+from tenants.ledger.memory import memory_path, remembered_heads
 from tenants.ledger.merkle import EMPTY_ROOT, Frontier, leaf_hash
-from tenants.ledger.rederive import Rederivation, rederive, remembered_heads
+from tenants.ledger.rederive import Rederivation, rederive
 from tenants.models import LedgerCheckpoint, LedgerLog, LogState
 
 MIN_REASON = 10
@@ -95,7 +96,7 @@ def freeze_log(tenant_id: uuid.UUID, *, by: Freeze, state: Path, using: str = "o
 
 
 def _memory(state: Path, log: LedgerLog) -> Path:
-    path = state / f"{log.tenant_id}-{log.shard}.checkpoints"
+    path = memory_path(state, log.tenant_id, log.shard)
     if not path.exists():
         raise FreezeRefused(f"{path} is not there: without the signer's folder nobody knows which heads are good.")
     return path

@@ -27,6 +27,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 
 from tenants.bulk import raw_cursor
+from tenants.ledger.memory import memory_path
 from tenants.ledger.merkle import ProofError, consistency_proof, verify_consistency
 from tenants.ledger.notes import Checkpoint, Signer, sign_note, split_note
 from tenants.ledger.tiles import TileError, node_reader
@@ -181,7 +182,7 @@ def _tile_source(log: Grown) -> Callable[[int, int, int], bytes]:
 
 
 def _state_file(log: Grown) -> Path:
-    return state_folder() / f"{log.tenant_id}-{log.shard}.checkpoints"
+    return memory_path(state_folder(), log.tenant_id, log.shard)
 
 
 def _alarm_file(log: Grown) -> Path:

@@ -1,5 +1,6 @@
 """RFC 3161: a time-stamping authority signs that a head existed at a moment."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from rfc3161_client import (
     TimestampRequestBuilder,
     TimeStampResponse,
     VerificationError,
+    Verifier,
     VerifierBuilder,
     decode_timestamp_response,
 )
@@ -32,11 +34,9 @@ class TimestampSink:
         """Have the note stamped."""
         message = head.note.encode()
         asked = TimestampRequestBuilder().data(message).hash_algorithm(HashAlgorithm.SHA256).build()
-        answer = post(self.url, asked.as_bytes(), HEADERS)
-        if answer.status != 200:
-            raise ValueError(f"the authority answered {answer.status}")
-        response = verified(answer.body, message, self.roots, asked.nonce)
-        return Anchored(answer.body, f"stamped {response.tst_info.gen_time:%Y-%m-%d %H:%M:%S} UTC")
+        der = _ask(self.url, asked.as_bytes())
+        response = verified(der, message, self.roots, asked.nonce)
+        return Anchored(der, f"stamped {response.tst_info.gen_time:%Y-%m-%d %H:%M:%S} UTC")
 
 
 def stamp(url: str, roots: Path | None, request: bytes, digest: bytes) -> bytes:
@@ -44,24 +44,33 @@ def stamp(url: str, roots: Path | None, request: bytes, digest: bytes) -> bytes:
 
     Raises OSError where nobody answers, ValueError for an answer that is no such stamp.
     """
-    answer = post(url, request, HEADERS)
-    if answer.status != 200:
-        raise ValueError(f"the authority answered {answer.status}")
+    der = _ask(url, request)
     if roots is not None:
-        builder = VerifierBuilder(roots=x509.load_pem_x509_certificates(roots.read_bytes()))
-        try:
-            builder.build().verify(decode_timestamp_response(answer.body), digest)
-        except VerificationError as error:
-            raise ValueError(f"the time stamp does not hold: {error}") from error
-    return answer.body
+        _hold(der, roots, None, lambda verifier, response: verifier.verify(response, digest))
+    return der
 
 
 def verified(der: bytes, message: bytes, roots: Path, nonce: int | None = None) -> TimeStampResponse:
     """The token, if it stamps `message`, answers `nonce` and leads to one of `roots`; raises ValueError."""
+    return _hold(der, roots, nonce, lambda verifier, response: verifier.verify_message(response, message))
+
+
+def _ask(url: str, request: bytes) -> bytes:
+    """The body of the authority's answer; ValueError for a refusal."""
+    answer = post(url, request, HEADERS)
+    if answer.status != 200:
+        raise ValueError(f"the authority answered {answer.status}")
+    return answer.body
+
+
+def _hold(
+    der: bytes, roots: Path, nonce: int | None, check: Callable[[Verifier, TimeStampResponse], object]
+) -> TimeStampResponse:
+    """The token, if `check` finds that it holds; raises ValueError."""
     builder = VerifierBuilder(roots=x509.load_pem_x509_certificates(roots.read_bytes()), nonce=nonce)
     try:
         response = decode_timestamp_response(der)
-        builder.build().verify_message(response, message)
+        check(builder.build(), response)
     except VerificationError as error:
         raise ValueError(f"the time stamp does not hold: {error}") from error
     return response

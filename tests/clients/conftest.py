@@ -137,6 +137,7 @@ class Application:
         source = code(title, "python") + ("\n" + (PROGRAMS / program).read_text() if program else "")
         settings = {
             "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(PROGRAMS),
             "HOME": str(self.site.site.services.home),
             "OPENAI_API_KEY": "sk-none",
             "OPENAI_BASE_URL": f"{self.provider}/v1",

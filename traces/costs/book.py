@@ -190,10 +190,10 @@ def price_book(tenant_id: uuid.UUID, *, using: str = "default") -> PriceBook:
     Editions are counted under a lock, in the order of commits: that the newest is the one in memory says that
     nothing is missing, which ids made from clocks would not say.
     """
-    checked_at, book = _books.get(tenant_id, (0.0, None))
+    if known := known_book(tenant_id):
+        return known
     now = time.monotonic()
-    if book is not None and now - checked_at < LOOK_AGAIN_SECONDS:
-        return book
+    _, book = _books.get(tenant_id, (0.0, None))
     own, listed = _editions(using)
     if book is None or (book.edition, book.listed.edition) != (own, listed):
         book = PriceBook(own, _own_entries(using), _price_list(listed, using))

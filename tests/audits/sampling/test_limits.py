@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audits.sampling import SamplingError, Size, attribute_size, binomial_cdf, evaluate, upper_limit
-from audits.sampling.limits import confidence_factor, discovery_size, gamma_tail, none_met, undiscovered
+from audits.sampling.limits import confidence_factor, discovery_size, none_met, undiscovered
+from traces.drift.tails import gamma_tail
 
 # AICPA Audit Guide "Audit Sampling", tables A-1 (5 %) and A-2 (10 %): expected, tolerable → size (acceptable)
 AT_5 = [(0, 5, 59, 0), (0, 10, 29, 0), (0, 2, 149, 0), (1, 5, 93, 1), (2, 5, 181, 4), (1, 10, 46, 1)]

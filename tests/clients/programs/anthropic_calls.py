@@ -1,8 +1,7 @@
 """An application of Anthropic's API, after the lines of a page: a tool called and answered, and a stream."""
 
 from anthropic import Anthropic
-from opentelemetry import trace
-from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+from witness import tell, tracer
 
 tool = {
     "name": "credit_score",
@@ -12,21 +11,6 @@ tool = {
 question = {"role": "user", "content": "May I borrow 5,000?"}
 asked = {"model": "claude-sonnet-4-5", "max_tokens": 1024, "system": "Lend with care."}
 client = Anthropic()
-tracer = trace.get_tracer("loan-assistant")
-
-
-def ids(span):
-    context = span.get_span_context()
-    return f"{context.trace_id:032x} {context.span_id:016x}\n"
-
-
-def tell(name, span):
-    print(name, ids(span), end="")
-
-
-witness = ConsoleSpanExporter(formatter=lambda span: f"ended {ids(span)}")
-trace.get_tracer_provider().add_span_processor(SimpleSpanProcessor(witness))
-
 
 with tracer.start_as_current_span("tool") as span:
     tell("tool", span)

@@ -1,8 +1,7 @@
 """An application of OpenAI's API, after the lines of a page: a tool called and answered, a stream, a response."""
 
 from openai import OpenAI
-from opentelemetry import trace
-from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+from witness import tell, tracer
 
 tool = {
     "name": "credit_score",
@@ -11,21 +10,6 @@ tool = {
 }
 question = {"role": "user", "content": "May I borrow 5,000?"}
 client = OpenAI()
-tracer = trace.get_tracer("loan-assistant")
-
-
-def ids(span):
-    context = span.get_span_context()
-    return f"{context.trace_id:032x} {context.span_id:016x}\n"
-
-
-def tell(name, span):
-    print(name, ids(span), end="")
-
-
-witness = ConsoleSpanExporter(formatter=lambda span: f"ended {ids(span)}")
-trace.get_tracer_provider().add_span_processor(SimpleSpanProcessor(witness))
-
 
 with tracer.start_as_current_span("tool") as span:
     tell("tool", span)
