@@ -37,6 +37,7 @@ FILTERS = [
         "user": "The application's user id",
         "session": "The application's session id",
         "trace_id": "W3C trace id, 32 hex digits",
+        "status": "`failed`: AI actions that ended in an error (their outcome is `error`)",
         "feedback": "A label of its standing feedback, or `any`",
         "by": "`meaning`: rank by nearness in meaning to `q` (also done where no id and no word is found)",
         "q": "An id of any kind (record, external, trace, session, user), else words; phrases in double quotes",

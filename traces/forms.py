@@ -28,6 +28,7 @@ class FilterForm(forms.Form):
     model = forms.ChoiceField(required=False)
     policy = forms.CharField(required=False, help_text="Decisions on which a rule of this policy triggered")
     action = forms.ChoiceField(required=False, choices=[("", "Any"), *((action, action) for action in ACTIONS)])
+    status = forms.ChoiceField(required=False, choices=[("", "Any"), ("failed", "Failed")])
     user = forms.CharField(required=False)
     session = forms.CharField(required=False)
     trace_id = forms.CharField(label="Trace id", required=False)

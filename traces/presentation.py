@@ -12,7 +12,7 @@ from tenants.ids import uuid7_time
 from tenants.ledger.reader import covering_checkpoint, leaf_of, proof_states
 from traces.conversation import Turn, excerpt, pretty, turns
 from traces.costs.charts import money
-from traces.models import Decision, PolicyMatch, SpanContent
+from traces.models import FAILED, Decision, PolicyMatch, SpanContent
 from traces.rows import span_hex
 from traces.sealing import GROUPS, Content
 from traces.selectors import members_of, open_payloads, policy_document
@@ -43,6 +43,7 @@ def row(decision: Decision, content: Content | None, *, hidden: bool, proof: str
         "erased": content is None and not hidden,
         "model": str(decision.model_version) if decision.model_version.name else "",
         "action": decision.action,
+        "failed": decision.outcome == FAILED,
         "tokens": tokens or None,
         "proof": proof,
     }

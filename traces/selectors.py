@@ -17,7 +17,7 @@ from tenants.ledger.canonical import dumps
 from tenants.models import SourceSystem
 from traces.contents import members_of, open_payload, open_payloads, policy_document, read_contents
 from traces.meaning.feedback import judged
-from traces.models import Decision, Deployment, ModelVersion, RuleHit, Submission
+from traces.models import FAILED, Decision, Deployment, ModelVersion, RuleHit, Submission
 from traces.recording import key_id
 from traces.search.finding import Found, with_phrases, with_words
 from traces.search.words import read_wanted
@@ -58,6 +58,7 @@ class DecisionFilter:
     user: str = ""
     session: str = ""
     trace_id: str = ""
+    status: str = ""  # "failed": what ended in an error
     feedback: str = ""
     q: str = ""
     id_only: bool = False
@@ -76,6 +77,8 @@ class DecisionFilter:
                 values[field.name] = parse_moment(field.name, text) if field.name in {"since", "until"} else text
         if "trace_id" in values:
             values["trace_id"] = parse_trace(values["trace_id"])
+        if values.get("status") not in (None, "failed"):
+            raise FilterError(f"status={values['status']!r} is not a status; write failed, or leave it out.")
         return cls(**values)
 
     def for_reader(self, actor: Actor) -> "DecisionFilter":
@@ -173,6 +176,8 @@ def _conditions(wanted: DecisionFilter) -> Q:
     for name in ("action", "user", "session"):
         if value := getattr(wanted, name):
             conditions &= Q(**{name: value})
+    if wanted.status:
+        conditions &= Q(outcome=FAILED)
     if wanted.trace_id:
         conditions &= Q(trace_id=uuid.UUID(hex=wanted.trace_id))
     return conditions

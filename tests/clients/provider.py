@@ -196,6 +196,7 @@ def message_events(request: dict[str, Any]) -> Events:
     return [(event["type"], event) for event in events]
 
 
+NO_MODEL, NO_MODEL_SAYS = "gpt-0", "The model gpt-0 does not exist."
 _WHOLE = {"/v1/chat/completions": chat_completion, "/v1/responses": response, "/v1/messages": message}
 _PIECES = {"/v1/chat/completions": chat_chunks, "/v1/responses": response_events, "/v1/messages": message_events}
 
@@ -208,6 +209,9 @@ class _Answering(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         if path not in _WHOLE:
             self._send(404, "application/json", b'{"error": {"message": "not here"}}')
+        elif request.get("model") == NO_MODEL:
+            error = {"type": "not_found_error", "code": "model_not_found", "message": NO_MODEL_SAYS}
+            self._send(404, "application/json", json.dumps({"type": "error", "error": error}).encode())
         elif request.get("stream"):
             named = ((f"event: {name}\n" if name else "", json.dumps(data)) for name, data in _PIECES[path](request))
             text = "".join(f"{head}data: {data}\n\n" for head, data in named)

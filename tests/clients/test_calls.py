@@ -16,6 +16,7 @@ from tests.clients.provider import (
     ANTHROPIC_TOKENS,
     ANTHROPIC_VERSION,
     ARGUMENTS,
+    NO_MODEL_SAYS,
     OPENAI_MODEL,
     OPENAI_TOKENS,
     OPENAI_VERSION,
@@ -127,6 +128,14 @@ def test_the_responses_api(run: Run) -> None:
         assert response.shown["usage"] == run.client.tokens
     if "response_tool" in run.told.around and "response_tool" not in run.client.silent:
         assert run.call("response_tool").calls == [(TOOL, ARGUMENTS)]
+
+
+def test_a_call_that_failed_says_so_and_no_other_does(run: Run) -> None:
+    failed = run.call("failed")
+    assert failed.shown["outcome"] == "error"
+    assert NO_MODEL_SAYS in json.dumps(failed.shown["record"]["outcome"]["reasons"])
+    found = run.application.recorded(status="failed")
+    assert [one.shown["id"] for one in found] == [failed.shown["id"]]
 
 
 def test_what_was_said_is_nowhere_but_in_what_can_be_erased(run: Run) -> None:

@@ -67,7 +67,8 @@ def test_a_cursor_keeps_its_place_while_records_arrive(cast: Cast) -> None:
 @pytest.mark.parametrize(
     "query",
     [{"limit": "0"}, {"limit": "-1"}, {"limit": "many"}, {"limit": "١"}, {"since": "soon"}, {"until": "2026-13-01"},
-     {"trace_id": "short"}, {"cursor": "zzz"}, {"cursor": "é"}, {"user": "a\0"}, {"q": "\0"}, {"system": "\0"}],
+     {"trace_id": "short"}, {"cursor": "zzz"}, {"cursor": "é"}, {"user": "a\0"}, {"q": "\0"}, {"system": "\0"},
+     {"status": "ok"}],
     ids=str,
 )  # fmt: skip
 def test_what_cannot_be_asked_is_400_and_says_why(cast: Cast, query: dict[str, str]) -> None:

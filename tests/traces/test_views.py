@@ -81,6 +81,7 @@ FILTERS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     "any id: user": ({"user": "u-9"}, {"q": "u-9"}),
     "since": ({"occurred_at": "2026-11-21T00:00:00Z"}, {"since": "2026-11-21"}),
     "until": ({"occurred_at": "2026-11-01T00:00:00Z"}, {"until": "2026-11-01T00:00:01Z"}),
+    "status": ({"outcome": {"decision": "error"}}, {"status": "failed"}),
     "two at once": ({"system": "other", "model": {"name": "m"}}, {"system": "other", "model": "m"}),
 }
 
@@ -101,7 +102,23 @@ def test_the_action_and_the_policy_that_asked_for_it_are_filters(cast: Cast) -> 
     assert listed(cast, action="block") == listed(cast, policy="brevity") == [blocked]
 
 
-@pytest.mark.parametrize("query", [{"since": "tomorrow"}, {"trace_id": "xyz"}, {"cursor": "x"}, {"user": "a\0b"}])
+def test_what_failed_is_marked_wherever_it_is_shown_and_nothing_else_is(cast: Cast) -> None:
+    reasons = [{"code": "RateLimitError", "text": "Too many requests."}]
+    submit(cast, session="calm", trace_id=uuid.uuid4().hex)
+    (failed,) = submit(cast, session="broken", trace_id=TRACE, outcome={"decision": "error", "reasons": reasons})
+    client, mark = auditor(cast), "</svg>Failed</span>"
+    page = text_of(client.get(url(cast, "decision-list")))
+    assert page.count(mark) == 1
+    record = text_of(client.get(url(cast, "decision-detail", failed)))
+    assert all(words in record for words in (mark, "RateLimitError", "Too many requests."))
+    assert mark in text_of(client.get(url(cast, "session"), {"id": "broken"}))
+    assert mark not in text_of(client.get(url(cast, "session"), {"id": "calm"}))
+    assert mark in text_of(client.get(url(cast, "trace", TRACE)))
+
+
+@pytest.mark.parametrize(
+    "query", [{"since": "tomorrow"}, {"trace_id": "xyz"}, {"cursor": "x"}, {"user": "a\0b"}, {"status": "ok"}]
+)
 def test_a_filter_that_says_nothing_is_explained(cast: Cast, query: dict[str, str]) -> None:
     submit(cast)
     response = auditor(cast).get(url(cast, "decision-list"), query)

@@ -19,7 +19,16 @@ from traces.models.cost import (
     SubjectRollup,
     UsageRollup,
 )
-from traces.models.decision import Decision, DecisionPayload, Deployment, ModelVersion, PolicyMatch, RuleHit, Submission
+from traces.models.decision import (
+    FAILED,
+    Decision,
+    DecisionPayload,
+    Deployment,
+    ModelVersion,
+    PolicyMatch,
+    RuleHit,
+    Submission,
+)
 from traces.models.drift import (
     Baseline,
     BucketGrain,
@@ -39,6 +48,7 @@ from traces.models.sources import SequenceGap, SequenceWatermark
 from traces.models.span import Span, SpanContent
 
 __all__ = [
+    "FAILED",
     "AlertKind",
     "AnomalyKind",
     "ApmLink",

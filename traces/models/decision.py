@@ -50,6 +50,9 @@ class PolicyMatch(models.TextChoices):
     NONE = "none", "No claim"
 
 
+FAILED = "error"  # the outcome of an AI action that ended in one, by its span's status or the application's own word
+
+
 class Decision(TenantModel):
     """One AI action. Append-only; its received time is the timestamp inside its UUIDv7 id.
 
@@ -115,6 +118,9 @@ class Decision(TenantModel):
                 fields=("tenant", "action", "occurred_at", "id"),
                 name="decision_action",
                 condition=~models.Q(action="allow"),
+            ),
+            models.Index(
+                fields=("tenant", "occurred_at", "id"), name="decision_failed", condition=models.Q(outcome=FAILED)
             ),
         )
 

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from traces.models import FAILED
 from traces.otlp.attributes import Attributes, read_json
 from traces.otlp.content import MLFLOW_INPUTS, REQUEST_CONTENT, Content, content_of
 from traces.otlp.operations import NOT_COUNTED, STEPS, operation_of, provider_of
-from traces.otlp.spans import ERROR, NO_SPAN, Event, Origin, Span
+from traces.otlp.spans import ERROR, NO_SPAN, OK, Event, Origin, Span
 from traces.otlp.usage import usage_of
 
-MAPPING_VERSION = "2"
+MAPPING_VERSION = "3"
 
 _PROVIDER = (
     "gen_ai.provider.name",
@@ -75,6 +76,9 @@ _ENVIRONMENT = ("deployment.environment.name", "deployment.environment")
 _GUARD = "gen_ai.guardrail."
 _GUARD_VERDICT = (f"{_GUARD}verdict.type", f"{_GUARD}result.value", f"{_GUARD}result.type")
 _GUARD_RULE = (f"{_GUARD}policy.id", f"{_GUARD}security.policy.rule.id", f"{_GUARD}security.policy.id")
+_ERROR_TYPE = ("error.type", "exception.type")
+_ERROR_TEXT = ("langfuse.observation.status_message", "exception.message", "error.message")
+_LEVEL = ("langfuse.observation.level",)
 _DATED = re.compile(r"^(.+?)[-@](\d{4}-\d{2}-\d{2}|20\d{6})$")
 _A_VERSION = re.compile(r"^[-@:](v?\d|latest|preview|exp)")
 
@@ -137,6 +141,7 @@ def decision_of(span: Span, service: Service) -> dict[str, Any] | None:
         "usage": usage.usage if usage else None,
         "latency_ms": _milliseconds(span.duration_ns),
         "enforcement": _enforcement(attributes),
+        "outcome": _failure(span, attributes),
     }
     decision = {name: value for name, value in decision.items() if value not in (None, "", {}, [])}
     decision |= _sides(content)
@@ -148,6 +153,21 @@ def _sides(content: Content) -> dict[str, Any]:
     """Where nothing was captured, which is what most libraries do until told otherwise, an empty answer stands."""
     sides = {"input": content.input, "output": content.output}
     return {name: value for name, value in sides.items() if value is not None} or {"output": []}
+
+
+def _failure(span: Span, attributes: Attributes) -> dict[str, Any]:
+    """The outcome of an action that ended in an error, with what it said of itself; a span tells no other outcome.
+
+    An application that sets the status to OK has the last word: it may have dealt with the error that a library saw.
+    """
+    code = attributes.text(_ERROR_TYPE)
+    if span.status == OK or (span.status != ERROR and not code and attributes.text(_LEVEL) != "ERROR"):
+        return {}
+    thrown = next((event.attributes for event in reversed(span.events) if event.name == "exception"), {})
+    code = code or str(thrown.get("exception.type") or "")
+    text = span.status_message or attributes.text(_ERROR_TEXT) or str(thrown.get("exception.message") or "")
+    reason = {name: value for name, value in (("code", clip(code, 200)), ("text", clip(text, 2000))) if value}
+    return {"decision": FAILED} | ({"reasons": [reason]} if reason else {})
 
 
 def _milliseconds(ns: int) -> int | float:

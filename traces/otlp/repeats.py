@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from traces.models import FAILED
 from traces.otlp.spans import Span
 
 RULE = "its tokens are counted in the span {span_id}, which tells the same call"
@@ -28,12 +29,18 @@ def once(told: Sequence[Told]) -> list[Told]:
     The others become plain spans if they bring no content; else they stay decisions, without tokens.
     """
     calls = [one for one in told if one.decision is not None and one.decision.get("usage")]
-    repeats = _repeats(sorted(calls, key=lambda one: (not _has_content(one), -one.span.duration_ns)))
+    failures = [one for one in told if _has_failed(one) and one.decision and not one.decision.get("usage")]
+    repeats = _repeats(sorted(calls, key=_right)) | _repeats(sorted(failures, key=_right))
     return [_repeated(one, repeats[id(one)]) if id(one) in repeats else one for one in told]
 
 
+def _right(one: Told) -> tuple[bool, int]:
+    """Less for one with content, then for a longer one: the order of their right to be the call that counts."""
+    return not _has_content(one), -one.span.duration_ns
+
+
 def _repeats(calls: Iterable[Told]) -> dict[int, Told]:
-    """By the identity of a repeat, the call that counts; `calls` in the order of their right to be it."""
+    """By the identity of a repeat, the call that counts; `calls` in the order of `_right`."""
     known: dict[tuple[str, ...], Told] = {}
     repeats: dict[int, Told] = {}
     for one in calls:
@@ -42,6 +49,7 @@ def _repeats(calls: Iterable[Told]) -> dict[int, Told]:
             ("of", span.trace_id, span.parent_span_id),
             ("in", span.trace_id, span.span_id),
             ("response", response),
+            ("beside", span.trace_id, span.parent_span_id),
         ]
         counted = next((other for name in sought if (other := known.get(name)) and _is_same(other, one)), one)
         if counted is not one:
@@ -50,6 +58,8 @@ def _repeats(calls: Iterable[Told]) -> dict[int, Told]:
         known.setdefault(("in", span.trace_id, span.parent_span_id), counted)
         if response:
             known.setdefault(("response", response), counted)
+        elif span.parent_span_id and not (one.decision or {}).get("usage"):  # no answer that could have an id
+            known.setdefault(("beside", span.trace_id, span.parent_span_id), counted)
     return repeats
 
 
@@ -76,11 +86,23 @@ def _is_same(one: Told, other: Told) -> bool:
         return False
     if (response := _response_id(one.span)) and (another := _response_id(other.span)):
         return response == another
-    used, other_used = mine["usage"], theirs["usage"]
+    used, other_used = mine.get("usage", {}), theirs.get("usage", {})
+    if not (used or other_used or _is_same_failure(one, other)):
+        return False
     if any(used[name] != other_used[name] for name in used.keys() & other_used.keys()):
         return False
     longer, shorter = sorted((one.span, other.span), key=lambda span: -span.duration_ns)
     return longer.start_ns <= shorter.start_ns and shorter.end_ns <= longer.end_ns
+
+
+def _is_same_failure(one: Told, other: Told) -> bool:
+    """Of a call that failed there are no tokens to compare: two libraries tell it, and only one of them content."""
+    said_twice = _has_content(one) and _has_content(other)
+    return not said_twice and one.span.origin.scope != other.span.origin.scope
+
+
+def _has_failed(one: Told) -> bool:
+    return one.decision is not None and one.decision.get("outcome", {}).get("decision") == FAILED
 
 
 def _model(decision: Mapping[str, Any]) -> tuple[str, str]:

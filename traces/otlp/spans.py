@@ -8,7 +8,7 @@ import orjson
 
 NO_TRACE = "0" * 32
 NO_SPAN = "0" * 16
-ERROR = 2  # opentelemetry.proto.trace.v1.Status.STATUS_CODE_ERROR
+OK, ERROR = 1, 2  # opentelemetry.proto.trace.v1.Status.StatusCode
 
 
 @dataclass(slots=True)

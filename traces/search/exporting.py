@@ -1,16 +1,16 @@
-"""Decisions as a file that streams: whole, in one order, with a last line that says how much it was.
+"""Decisions as a file that streams: whole, in one order, with an end that says how much it was.
 
-The last line holds the number of rows and SHA-256 of every byte before it: a file without it was cut off. The ledger
-holds the same two, who took it, and each reading of content.
+The end holds the number of rows and SHA-256 of every byte before it: a file without it was cut off. It is the last
+line, or Parquet's footer. The ledger holds the same two, who took it, and each reading of content.
 """
 
 import csv
 import hashlib
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from django.db.models import Q
@@ -19,12 +19,14 @@ from tenants.access import require
 from tenants.actors import Actor
 from tenants.context import tenant_atomic
 from tenants.events import Tag
-from tenants.ids import first_uuid_at
+from tenants.ids import first_uuid_at, uuid7_time
 from tenants.ledger.canonical import dumps
 from tenants.ledger.log import append
 from traces.models import Decision
+from traces.recording import rfc3339
 from traces.representation import detail, summary
 from traces.sealing import Content
+from traces.search.parquet import ParquetWriter
 from traces.selectors import DecisionFilter, matching, members_of, next_rows, open_payloads
 
 PAGE = 500
@@ -37,15 +39,31 @@ COLUMNS = (
 )  # fmt: skip
 CONTENT = ("input", "output", "erased")
 
+Line = tuple[Decision, Content | None]
+
+
+class Writer(Protocol):
+    """How pages of decisions become bytes, one a file. The digest is of what `begin`, `add` and `rest` return."""
+
+    def begin(self) -> bytes: ...
+
+    def add(self, page: Sequence[Line]) -> bytes:
+        """The bytes of a page, or of earlier ones that were held back; may be none."""
+
+    def rest(self) -> bytes:
+        """What is still held back, after the last page."""
+
+    def end(self, rows: int, digest: str) -> bytes:
+        """What says how much it was."""
+
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How rows become bytes. `last` is given the number of rows and the digest so far."""
+    """A kind of file. `open` is told whether it is with content."""
 
+    label: str
     media_type: str
-    first: Callable[[bool], bytes]
-    row: Callable[[Decision, Content | None, bool], bytes]
-    last: Callable[[int, str], bytes]
+    open: Callable[[bool], Writer]
 
 
 def export_decisions(*, by: Actor, wanted: DecisionFilter, form: str, now: datetime) -> Iterator[bytes]:
@@ -59,56 +77,86 @@ def export_decisions(*, by: Actor, wanted: DecisionFilter, form: str, now: datet
 
 
 def _export(by: Actor, wanted: DecisionFilter, form: str, now: datetime) -> Iterator[bytes]:
-    shape, with_content = FORMATS[form], by.may("decision.read_payload")
+    with_content = by.may("decision.read_payload")
+    writer = FORMATS[form].open(with_content)
     digest, rows, is_whole = hashlib.sha256(), 0, False
     with tenant_atomic(by.tenant_id):
         said = matching(wanted, limit=None).condition if wanted.q else Q()
     said &= Q(pk__lt=first_uuid_at(now))
     try:
-        chunk = shape.first(with_content)
-        digest.update(chunk)
-        yield chunk
-        last: Decision | None = None
-        while True:
-            page, chunk = _page(by, wanted, said, last, shape)
+        chunk, last = writer.begin(), None
+        while not is_whole:
+            page = _page(by, wanted, said, last, with_content)
+            is_last = len(page) < PAGE
             rows += len(page)
+            chunk += writer.add(page) + (writer.rest() if is_last else b"")
             digest.update(chunk)
-            yield chunk
-            if len(page) < PAGE:
-                break
-            last = page[-1]
-        is_whole = True
-        yield shape.last(rows, digest.hexdigest())
+            if chunk:  # an empty chunk would end the body
+                yield chunk
+            chunk, last, is_whole = b"", None if is_last else page[-1][0], is_last
+        yield writer.end(rows, digest.hexdigest())
     finally:  # whoever stops half-way has read half of it
         body = {"format": form, "rows": rows, "sha256": digest.hexdigest(), "is_whole": is_whole}
         with tenant_atomic(by.tenant_id):
             append(Tag.DECISIONS_EXPORTED, by=by, body=body | {"filter": wanted.as_dict(), "content": with_content})
 
 
-def _page(
-    by: Actor, wanted: DecisionFilter, said: Q, last: Decision | None, shape: Format
-) -> tuple[list[Decision], bytes]:
-    with_content = by.may("decision.read_payload")
+def _page(by: Actor, wanted: DecisionFilter, said: Q, last: Decision | None, with_content: bool) -> list[Line]:
     with tenant_atomic(by.tenant_id):
         page = next_rows(wanted, last, PAGE, said)
         contents = open_payloads(page, by=by, purpose="export") if with_content else {}
-        chunk = b"".join(shape.row(decision, contents.get(decision.pk), with_content) for decision in page)
-    return page, chunk
+    return [(decision, contents.get(decision.pk)) for decision in page]
 
 
 # --- JSON lines -----------------------------------------------------------------------------------------------------
 
 
-def _json_row(decision: Decision, content: Content | None, with_content: bool) -> bytes:
-    shown = detail(decision, content) if with_content else summary(decision)
-    return dumps(shown) + b"\n"
+@dataclass(frozen=True, slots=True)
+class JsonLines:
+    """The API's form, a record a line."""
 
+    with_content: bool
 
-def _json_last(rows: int, digest: str) -> bytes:
-    return orjson.dumps({"export": {"rows": rows, "sha256": digest}}) + b"\n"
+    def begin(self) -> bytes:
+        return b""
+
+    def add(self, page: Sequence[Line]) -> bytes:
+        return b"".join(dumps(self._shown(*line)) + b"\n" for line in page)
+
+    def _shown(self, decision: Decision, content: Content | None) -> dict[str, Any]:
+        return detail(decision, content) if self.with_content else summary(decision)
+
+    def rest(self) -> bytes:
+        return b""
+
+    def end(self, rows: int, digest: str) -> bytes:
+        return orjson.dumps({"export": {"rows": rows, "sha256": digest}}) + b"\n"
 
 
 # --- CSV (RFC 4180) -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Csv:
+    """A row a decision; safe to open in a spreadsheet."""
+
+    with_content: bool
+
+    def begin(self) -> bytes:
+        return _csv_lines([columns(self.with_content)])
+
+    def add(self, page: Sequence[Line]) -> bytes:
+        names = columns(self.with_content)
+        return _csv_lines([[_csv_cell(cells.get(name)) for name in names] for cells in map(self._cells, page)])
+
+    def _cells(self, line: Line) -> dict[str, Any]:
+        return flat(*line, with_content=self.with_content)
+
+    def rest(self) -> bytes:
+        return b""
+
+    def end(self, rows: int, digest: str) -> bytes:
+        return f"# rows={rows} sha256={digest}\r\n".encode()
 
 
 def safe_cell(value: Any) -> Any:
@@ -118,38 +166,55 @@ def safe_cell(value: Any) -> Any:
     return value
 
 
-def _csv_line(cells: list[Any]) -> bytes:
+def _csv_cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return rfc3339(value) if isinstance(value, datetime) else safe_cell(value)
+
+
+def _csv_lines(rows: Sequence[Sequence[Any]]) -> bytes:
     out = io.StringIO()
-    csv.writer(out).writerow([safe_cell(cell) for cell in cells])
+    csv.writer(out).writerows(rows)
     return out.getvalue().encode()
 
 
-def _csv_first(with_content: bool) -> bytes:
-    return _csv_line([*COLUMNS, *(CONTENT if with_content else ())])
+# --- Columns: of CSV and of Parquet ---------------------------------------------------------------------------------
 
 
-def _csv_row(decision: Decision, content: Content | None, with_content: bool) -> bytes:
+def columns(with_content: bool) -> list[str]:
+    return [*COLUMNS, *(CONTENT if with_content else ())]
+
+
+def flat(decision: Decision, content: Content | None, *, with_content: bool) -> dict[str, Any]:
+    """The cells of a decision by `columns`; what it does not have is missing. Times are times."""
     shown = summary(decision)
     model, cost = shown.pop("model", {}), shown.pop("cost", None) or {}
-    flat = shown | shown.pop("usage", {}) | {"cost_micros": cost.get("micros"), "currency": cost.get("currency")}
-    flat |= {"model_provider": model.get("provider"), "model": model.get("name"), "model_version": model.get("version")}
-    cells = [flat.get(name, "") for name in COLUMNS]
-    return _csv_line(cells + (_content_cells(content) if with_content else []))
+    cells: dict[str, Any] = shown | shown.pop("usage", {})
+    cells |= {"cost_micros": cost.get("micros"), "currency": cost.get("currency")}
+    cells |= {"model": model.get("name"), "model_provider": model.get("provider")}
+    cells |= {"model_version": model.get("version")}
+    cells |= {"occurred_at": decision.occurred_at, "received_at": uuid7_time(decision.pk)}
+    return cells | _said(content) if with_content else cells
 
 
-def _content_cells(content: Content | None) -> list[str]:
+def _said(content: Content | None) -> dict[str, Any]:
     if content is None:
-        return ["", "", "true"]
+        return {"erased": True}
     members: Mapping[str, Any] = members_of(content)
-    said = [members.get("input"), members.get("output")]
-    return [*(one if isinstance(one, str) else orjson.dumps(one).decode() if one else "" for one in said), "false"]
+    sides = {name: members[name] for name in ("input", "output") if members.get(name)}
+    texts = {name: said if isinstance(said, str) else orjson.dumps(said).decode() for name, said in sides.items()}
+    return texts | {"erased": False}
 
 
-def _csv_last(rows: int, digest: str) -> bytes:
-    return f"# rows={rows} sha256={digest}\r\n".encode()
+def _parquet(with_content: bool) -> Writer:
+    def cells(line: Line) -> dict[str, Any]:
+        return flat(*line, with_content=with_content)
+
+    return ParquetWriter(columns(with_content), cells)
 
 
 FORMATS = {
-    "jsonl": Format("application/x-ndjson", lambda _: b"", _json_row, _json_last),
-    "csv": Format("text/csv; charset=utf-8", _csv_first, _csv_row, _csv_last),
+    "csv": Format("CSV", "text/csv; charset=utf-8", Csv),
+    "jsonl": Format("JSON lines", "application/x-ndjson", JsonLines),
+    "parquet": Format("Parquet", "application/vnd.apache.parquet", _parquet),
 }

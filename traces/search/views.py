@@ -74,8 +74,8 @@ def list_extras(request: TenantRequest, chips: dict[str, str]) -> dict[str, Any]
         "save_url": reverse("view-save", args=[slug]) if chips else None,
         "chip_values": list(chips.items()),
         "exports": [
-            {"label": label, "url": f"{export_url}?{urlencode(chips | {'format': form})}"}
-            for form, label in (("csv", "CSV"), ("jsonl", "JSON lines"))
+            {"label": shape.label, "url": f"{export_url}?{urlencode(chips | {'format': form})}"}
+            for form, shape in FORMATS.items()
         ] if actor.may("decision.export") else [],
         "n_unindexed": backlog() if "q" in chips and actor.may("decision.read_payload") else 0,
     }  # fmt: skip

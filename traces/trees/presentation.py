@@ -10,7 +10,7 @@ from django.urls import reverse
 from traces.conversation import Turn, turns
 from traces.costs.charts import money
 from traces.marks.durations import duration, milliseconds
-from traces.models import Decision, Span
+from traces.models import FAILED, Decision, Span
 from traces.rows import span_hex
 from traces.sealing import Content
 from traces.selectors import members_of
@@ -97,7 +97,7 @@ def span_panel(found: Decision | Span, content: Content | None, *, hidden: bool,
     return {
         "title": found.agent or found.deployment.task or found.deployment.system,
         "pairs": _pairs(pairs),
-        "is_failed": status.get("code") == 2 or found.verdict == "error",
+        "is_failed": found.outcome == FAILED or status.get("code") == 2 or found.verdict == "error",
         "is_decision": True,
         "action": found.action,
         "asked": said_last(turns(members.get("input"), "user")),
@@ -132,6 +132,7 @@ def session_turn(decision: Decision, content: Content | None, *, hidden: bool, s
         "where": decision.agent or decision.deployment.task or decision.deployment.system,
         "model": str(decision.model_version) if decision.model_version.name else "",
         "action": decision.action if decision.action != "allow" else "",
+        "is_failed": decision.outcome == FAILED,
         "latency": f"{decision.latency_ms:,} ms" if decision.latency_ms is not None else "",
         "cost": money(decision.cost_micros, decision.currency or "") if decision.cost_micros is not None else "",
         "asked": said_last(turns(members.get("input"), "user")),

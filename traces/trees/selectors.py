@@ -12,7 +12,7 @@ from django.http import Http404
 from tenants.access import require
 from tenants.actors import Actor
 from traces.costs.budgets import DAY, midnight
-from traces.models import Decision, Deployment, ModelVersion, Span
+from traces.models import FAILED, Decision, Deployment, ModelVersion, Span
 from traces.models.cost import AnomalyKind, CostAnomaly, Grain, SubjectKind, SubjectRollup
 from traces.rows import span_hex
 from traces.selectors import Cursor
@@ -54,7 +54,7 @@ def _decision_nodes(trace_id: uuid.UUID) -> list[Node]:
     rows = list(
         Decision.objects.filter(trace_id=trace_id).values_list(
             "pk", "span_id", "parent_span_id", "deployment_id", "model_version_id", "agent", "instance", "occurred_at",
-            "latency_ms", "input_tokens", "output_tokens", "cost_micros", "currency", "action", "verdict",
+            "latency_ms", "input_tokens", "output_tokens", "cost_micros", "currency", "action", "verdict", "outcome",
         )[: MOST_NODES + 1]
     )  # fmt: skip
     deployments = Deployment.objects.in_bulk({row[3] for row in rows})
@@ -63,9 +63,8 @@ def _decision_nodes(trace_id: uuid.UUID) -> list[Node]:
 
 
 def _decision_node(row: Sequence[Any], deployment: Deployment, model: ModelVersion) -> Node:
-    pk, span_id, parent, _, _, agent, instance, at, latency, tokens_in, tokens_out, cost, currency, action, verdict = (
-        row
-    )
+    pk, span_id, parent, _, _, agent, instance, at, latency, tokens_in, tokens_out, cost, currency = row[:13]
+    action, verdict, outcome = row[13:]
     return Node(
         key=pk.hex,
         span_id=span_id,
@@ -74,7 +73,7 @@ def _decision_node(row: Sequence[Any], deployment: Deployment, model: ModelVersi
         sub=deployment.system if agent or deployment.task else deployment.environment,
         at=at,
         duration_us=(latency or 0) * 1000,
-        is_failed=verdict == "error",
+        is_failed=verdict == "error" or outcome == FAILED,
         decision=str(pk),
         action=action,
         model=model.name,

@@ -1,6 +1,8 @@
 """An application of Anthropic's API, after the lines of a page: a tool called and answered, and a stream."""
 
-from anthropic import Anthropic
+from contextlib import suppress
+
+from anthropic import Anthropic, NotFoundError
 from witness import tell, tracer
 
 tool = {
@@ -24,3 +26,7 @@ with tracer.start_as_current_span("result") as span:
 with tracer.start_as_current_span("stream") as span:
     tell("stream", span)
     assert list(client.messages.create(**asked, messages=[question], stream=True))
+with tracer.start_as_current_span("failed") as span:
+    tell("failed", span)
+    with suppress(NotFoundError):
+        client.messages.create(**asked | {"model": "gpt-0"}, messages=[question])

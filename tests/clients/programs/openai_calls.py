@@ -1,6 +1,8 @@
 """An application of OpenAI's API, after the lines of a page: a tool called and answered, a stream, a response."""
 
-from openai import OpenAI
+from contextlib import suppress
+
+from openai import NotFoundError, OpenAI
 from witness import tell, tracer
 
 tool = {
@@ -33,3 +35,7 @@ with tracer.start_as_current_span("response") as span:
 with tracer.start_as_current_span("response_tool") as span:
     tell("response_tool", span)
     client.responses.create(model="gpt-5-mini", input="May I borrow 5,000?", tools=[{"type": "function"} | tool])
+with tracer.start_as_current_span("failed") as span:
+    tell("failed", span)
+    with suppress(NotFoundError):
+        client.chat.completions.create(model="gpt-0", messages=[question])

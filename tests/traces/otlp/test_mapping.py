@@ -16,7 +16,7 @@ from traces.otlp.decode import Form, read_spans
 from traces.otlp.mapping import MAPPING_VERSION, decision_of, service_of
 from traces.otlp.operations import operation_of, provider_of
 from traces.otlp.recording import prepared_or_problem
-from traces.otlp.spans import Origin, Span
+from traces.otlp.spans import Event, Origin, Span
 from traces.otlp.usage import Counts, normalised
 from traces.recording import Prepared
 
@@ -90,6 +90,33 @@ def test_vercel_counts_the_inner_call_only_and_joins_anthropic_cache() -> None:
     assert inner["usage"] == {"input_tokens": 102, "output_tokens": 85, "cache_read_tokens": 40}
     assert inner["output"][0]["tool_calls"][0]["name"] == "income_of"
     assert (tool["task"], tool["input"], tool["output"]) == ("execute_tool", {"user": "u-1032"}, {"income": 2600})
+
+
+THROWN = Event("exception", 1, {"exception.type": "openai.RateLimitError", "exception.message": "Too many requests."})
+CHAT = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-5-mini"}
+FAILURES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any] | None]] = {
+    "went well": ({}, {}, None),
+    "status": ({}, {"status": 2}, {}),
+    "status and its words": ({}, {"status": 2, "status_message": "No."}, {"text": "No."}),
+    "error.type alone": ({"error.type": "timeout"}, {}, {"code": "timeout"}),
+    "an exception": ({}, {"status": 2, "events": [THROWN]},
+                     {"code": "openai.RateLimitError", "text": "Too many requests."}),
+    "an exception that was dealt with": ({"error.type": "timeout"}, {"status": 1, "events": [THROWN]}, None),
+    "an exception beside no error": ({}, {"events": [THROWN]}, None),
+    "a level": ({"langfuse.observation.level": "ERROR", "langfuse.observation.status_message": "No."}, {},
+                {"text": "No."}),
+    "a lower level": ({"langfuse.observation.level": "WARNING"}, {}, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_an_action_that_ended_in_an_error_says_so(name: str) -> None:
+    attributes, changes, reason = FAILURES[name]
+    outcome = one(CHAT | attributes, **changes).get("outcome")
+    if reason is None:
+        assert outcome is None
+    else:
+        assert outcome == {"decision": "error"} | ({"reasons": [reason]} if reason else {})
 
 
 def test_who_where_and_when() -> None:

@@ -17,7 +17,7 @@ from traces.otlp.mapping import MAPPING_VERSION
 from traces.otlp.recording import Report, record_logs, record_spans
 from traces.otlp.selectors import content_of_span
 from traces.rows import span_number
-from traces.selectors import members_of, read_contents
+from traces.selectors import DecisionFilter, members_of, page, read_contents
 
 
 def record(cast: Cast, *spans: SpanMessage) -> Report:
@@ -197,6 +197,15 @@ def test_raw_attributes_and_mapping_version_are_stored_sealed(cast: Cast) -> Non
     told = members["metadata"]["otel"]
     assert (told["mapping"], told["attributes"]["app.colour"]) == (MAPPING_VERSION, "green")
     assert members["input"][0]["parts"][0]["content"] == "May I borrow 5,000?"
+
+
+def test_a_call_that_failed_can_be_told_from_one_that_did_not(cast: Cast) -> None:
+    record(cast, chat_message(), chat_message(status={"code": 2, "message": "Too many requests."}))
+    with tenant_atomic(cast.tenant.pk):
+        (failed,) = page(DecisionFilter(status="failed")).decisions
+        members = members_of(read_contents([failed.pk])[failed.pk])
+        assert Decision.objects.count() == 2
+    assert members["outcome"] == {"decision": "error", "reasons": [{"text": "Too many requests."}]}
 
 
 def test_identity_rows_are_one_for_each_span(cast: Cast) -> None:

@@ -7,6 +7,7 @@ import pytest
 from tests.traces.otlp.wire import START_NS, a_span
 from traces.otlp.mapping import decision_of, service_of
 from traces.otlp.repeats import Told, once
+from traces.otlp.spans import Origin
 
 QUIET = {
     "gen_ai.operation.name": "chat",
@@ -66,6 +67,47 @@ def test_spans_side_by_side_are_one_call_by_the_providers_id() -> None:
 def test_three_libraries_count_once() -> None:
     third = inner(QUIET, span_id="00f067aa0ba902b9", parent_span_id=INNER, start_ns=START_NS + 2000)
     assert usages(told(SPOKEN), inner(QUIET), third) == [812, None, None]
+
+
+UNCOUNTED = {name: value for name, value in QUIET.items() if "usage" not in name}
+ASKED = UNCOUNTED | {"gen_ai.input.messages": '[{"role":"user","parts":[{"type":"text","content":"May I?"}]}]'}
+PROVIDERS = {"origin": Origin({"service.name": "loan-assistant"}, scope="anthropic"), "status": 2}
+
+
+def test_a_failure_that_two_libraries_tell_is_one() -> None:
+    outer, repeat = once([told(ASKED, status=2), inner(UNCOUNTED, **PROVIDERS)])
+    assert outer.decision is not None
+    assert outer.decision["outcome"]["decision"] == "error"
+    assert repeat.decision is None
+
+
+def test_a_failure_told_side_by_side_is_one() -> None:
+    sides, elsewhere = ({"parent_span_id": digit * 16} for digit in "78")
+    outer = told(ASKED, status=2, **sides)
+    for place, is_plain in ((sides, True), (elsewhere, False)):
+        repeat = once([outer, inner(UNCOUNTED, **PROVIDERS | place)])[1]
+        assert (repeat.decision is None) == is_plain
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        inner(UNCOUNTED, status=2),
+        inner(ASKED, **PROVIDERS),
+        inner(UNCOUNTED, **PROVIDERS | {"status": 0}),
+        inner(UNCOUNTED, **PROVIDERS, end_ns=START_NS + 931_000_000),
+        inner(UNCOUNTED | {"gen_ai.request.model": "claude-haiku-5"}, **PROVIDERS),
+    ],
+    ids=["the same library", "content in both", "one went well", "time", "model"],
+)
+def test_failures_that_differ_are_two(other: Told) -> None:
+    both = [told(ASKED, status=2), other]
+    assert once(both) == both
+
+
+def test_a_failure_does_not_hide_a_call_that_is_told_twice() -> None:
+    longest = inner(ASKED, status=2, end_ns=START_NS + 2_000_000_000, span_id="00f067aa0ba902b1")
+    assert usages(longest, inner(SPOKEN), told(QUIET)) == [None, 812, None]
 
 
 @pytest.mark.parametrize(

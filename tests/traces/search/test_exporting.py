@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from pyarrow import parquet
 
 from tenants.context import tenant_atomic
 from tenants.models import LedgerEvent
@@ -17,6 +18,7 @@ from tests.factories.tenants import Cast
 from tests.factories.traces import submit
 from tests.tenants.test_pages import browser, url
 from traces.search import exporting
+from traces.search import parquet as parquet_module
 from traces.search.exporting import export_decisions
 from traces.search.indexing import index_words
 from traces.selectors import DecisionFilter
@@ -59,6 +61,45 @@ def test_csv_is_the_same_in_cells(cast: Cast) -> None:
     assert json.loads(rows[0]["output"])[0]["content"] == "Please send a proof of income first."
 
 
+def test_parquet_is_the_same_in_columns_and_its_footer_tells_count_and_hash(cast: Cast) -> None:
+    (first,) = submit(cast, external_id="loan-1", source_seq=None, session=None)
+    submit(cast, 2)
+    data = taken(cast, format="parquet")
+    footer = int.from_bytes(data[-8:-4], "little") + 8
+    digest = hashlib.sha256(data[:-footer]).hexdigest()
+    file = parquet.ParquetFile(io.BytesIO(data))
+    told = file.metadata.metadata
+    assert (file.metadata.num_rows, told[b"rows"], told[b"sha256"].decode()) == (3, b"3", digest)
+    (row,) = [row for row in file.read().to_pylist() if row["id"] == str(first)]
+    assert row["occurred_at"] == datetime(2026, 11, 20, 8, 46, 14, 123000, tzinfo=UTC)
+    assert (row["input_tokens"], row["cache_read_tokens"], row["session"], row["erased"]) == (812, None, None, False)
+    assert json.loads(row["output"])[0]["content"] == "Please send a proof of income first."
+    (event,) = events(cast, "decision.exported")
+    assert {"format": "parquet", "rows": 3, "sha256": digest, "is_whole": True}.items() <= event.items()
+
+
+def test_parquet_holds_one_row_group_and_sends_it_when_it_is_full(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting, "PAGE", 2)
+    monkeypatch.setattr(parquet_module, "GROUP_ROWS", 4)
+    ids = submit(cast, 11)
+    stream = export_decisions(
+        by=cast.auditor, wanted=DecisionFilter(), form="parquet", now=datetime(2030, 1, 1, tzinfo=UTC)
+    )
+    chunks = list(stream)
+    file = parquet.ParquetFile(io.BytesIO(b"".join(chunks)))
+    groups = [file.metadata.row_group(place).num_rows for place in range(file.num_row_groups)]
+    assert groups == [4, 4, 3]
+    assert len(chunks) == 5  # magic bytes, the groups, the footer
+    assert sorted(file.read(["id"])["id"].to_pylist()) == sorted(map(str, ids))
+
+
+def test_a_file_of_nothing_is_a_file(cast: Cast) -> None:
+    data = taken(cast, format="parquet", user="nobody")
+    file = parquet.ParquetFile(io.BytesIO(data))
+    assert (file.metadata.num_rows, file.metadata.metadata[b"rows"]) == (0, b"0")
+    assert file.schema_arrow.names[0] == "id"
+
+
 @pytest.mark.parametrize("attack", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "  =1+1", "|cmd", '=HYPERLINK("x")'])
 def test_no_cell_is_a_formula(cast: Cast, attack: str) -> None:
     submit(cast, user=attack, output=attack)
@@ -70,8 +111,10 @@ def test_who_may_not_read_content_takes_none(cast: Cast) -> None:
     submit(cast, output="the-canary", metadata={"a": "the-canary"})
     for form in ("csv", "jsonl"):
         assert b"the-canary" not in taken(cast, Role.OWNER, format=form)
+    file = parquet.ParquetFile(io.BytesIO(taken(cast, Role.OWNER, format="parquet")))
+    assert {"input", "output"}.isdisjoint(file.schema_arrow.names)
     assert events(cast, "payload.read") == []
-    assert [event["content"] for event in events(cast, "decision.exported")] == [False, False]
+    assert [event["content"] for event in events(cast, "decision.exported")] == [False] * 3
 
 
 def test_a_filter_and_a_phrase_narrow_the_file(cast: Cast) -> None:
@@ -91,7 +134,6 @@ def test_a_file_that_was_cut_off_says_so_in_the_ledger_and_lacks_its_last_line(
     stream = export_decisions(
         by=cast.auditor, wanted=DecisionFilter(), form="jsonl", now=datetime(2030, 1, 1, tzinfo=UTC)
     )
-    next(stream)
     next(stream)
     stream.close()  # type: ignore[attr-defined]
     (told,) = events(cast, "decision.exported")
