@@ -34,6 +34,7 @@ from traces.dimensions import Lru, deployment_ids, deployment_key
 from traces.recording import Judgement, judge, rfc3339
 from traces.services import USING, refuse_backlog
 from traces.submissions import Item
+from traces.tracecontext import TraceParent
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +76,9 @@ class Evaluated:
             "question_salt": urlsafe_b64encode(self.question_salt).decode().rstrip("="),
         }
 
-    def row(self, deployment_id: uuid.UUID, source_id: uuid.UUID) -> tuple[Any, ...]:
-        """Values for `rows.EVALUATIONS`."""
-        trace_id = self.item.typed.trace_id
+    def row(self, deployment_id: uuid.UUID, source_id: uuid.UUID, caller: TraceParent | None) -> tuple[Any, ...]:
+        """Values for `rows.EVALUATIONS`; a question that names no trace was asked in the caller's."""
+        trace_id = self.item.typed.trace_id or (caller.trace_id if caller else "")
         return (
             self.id,
             deployment_id,
@@ -94,7 +95,9 @@ class Evaluated:
         )
 
 
-def answer_question(*, by: Actor, item: Item, now: datetime | None = None) -> dict[str, Any]:
+def answer_question(
+    *, by: Actor, item: Item, caller: TraceParent | None = None, now: datetime | None = None
+) -> dict[str, Any]:
     """Judge what is about to be done by the policies in force now; returns after COMMIT, so the answer is on record.
 
     Raises `PermissionDenied`, `LogBusy`. The caller decides what to do when there is no answer.
@@ -113,7 +116,7 @@ def answer_question(*, by: Actor, item: Item, now: datetime | None = None) -> di
         evaluated = evaluate_item(item, by=by, timeline=timeline, budget=budget, now=moment)
         ensure_policy_set(by.tenant_id, evaluated.judgement.in_force, using=USING)
         cursor = raw_cursor(USING)
-        rows.EVALUATIONS.insert(cursor, by.tenant_id, [evaluated.row(deployment_id, by.source_id)])
+        rows.EVALUATIONS.insert(cursor, by.tenant_id, [evaluated.row(deployment_id, by.source_id, caller)])
         rows.QUEUE.insert(cursor, by.tenant_id, [(evaluated.id, evaluated.leaf)])
     return evaluated.answer()
 

@@ -24,6 +24,7 @@ from traces.evaluating import answer_question
 from traces.ingest import prepare_receipts, unpacked_body, with_receipts, with_refusals
 from traces.services import USING
 from traces.submissions import read_question
+from traces.tracecontext import parse_traceparent
 
 
 @with_refusals
@@ -34,13 +35,14 @@ def post_evaluation(request: HttpRequest) -> HttpResponse:
     `verdict`, `action`, `denied`, what each rule found, the hash of the policy set (to be sent as `policy_claim` with
     the decision), what rules in shadow mode would have done, what the budgets say (`budget`: allow, block or route, by
     what has been counted so far; a budget that blocks makes it `denied`), and a signed receipt. The question itself is
-    not kept: keep `question_salt` with it to be able to prove what was asked.
+    not kept: keep `question_salt` with it to be able to prove what was asked. A question without `trace_id` belongs to
+    the trace of the request's `traceparent` (W3C Trace Context).
     """
     actor = authenticate(request.headers, using=USING)
     require(actor, "evaluation.ask")
     prepare_receipts(actor)
-    item = read_question(unpacked_body(request))
-    (told,) = with_receipts(actor, [answer_question(by=actor, item=item)])
+    item, caller = read_question(unpacked_body(request)), parse_traceparent(request.headers.get("traceparent", ""))
+    (told,) = with_receipts(actor, [answer_question(by=actor, item=item, caller=caller)])
     return HttpResponse(orjson.dumps(told), status=201, content_type="application/json")
 
 

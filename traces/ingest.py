@@ -105,6 +105,8 @@ def post_decisions(request: HttpRequest) -> HttpResponse:
     require(actor, "decision.write")
     body = unpacked_body(request)
     ndjson = (request.content_type or "").lower() in NDJSON
+    if ndjson and _is_chunked(request) and not _is_zipped(request):
+        raise BodyError("Lines whose end may be missing: send a Content-Length, or gzip.", 411)
     prepare_receipts(actor)
     items, single = read_items(body, ndjson=ndjson, limit=settings.AFFIDAVIT_MAX_BATCH)
     key = request.headers.get("Idempotency-Key", "").strip('"')
@@ -155,20 +157,45 @@ def unpacked_body(request: HttpRequest) -> bytes:
     length = request.headers.get("Content-Length") or "0"
     if not (length.isascii() and length.isdecimal()):
         raise BodyError("Content-Length is not a number.")
+    too_large = BodyError(f"The body is larger than {limit:,} bytes. Send smaller batches, or gzip them.", 413)
     if int(length) > limit:
-        raise BodyError(f"The body is larger than {limit:,} bytes. Send smaller batches, or gzip them.", 413)
+        raise too_large
     try:
-        body = request.body
+        body = _chunked(request, limit) if _is_chunked(request) else request.body
     except RequestDataTooBig:
-        raise BodyError(f"The body is larger than {limit:,} bytes. Send smaller batches, or gzip them.", 413) from None
-    except UnreadablePostError:
+        raise too_large from None
+    except (UnreadablePostError, OSError):
         raise BodyError("The body ended before it was whole.") from None
-    encoding = request.headers.get("Content-Encoding", "identity").lower()
-    if encoding == "gzip":
+    if len(body) > limit:
+        raise too_large
+    if len(body) < int(length):  # half a batch can be a batch: lines, or protobuf, cut at a good place
+        raise BodyError("The body ended before it was whole.")
+    if _is_zipped(request):
         return gunzip(body, settings.AFFIDAVIT_MAX_UNPACKED)
-    if encoding != "identity":
+    if (encoding := _encoding(request)) != "identity":
         raise BodyError(f"Content-Encoding {encoding!r} is not read; use gzip or none.", 415)
     return body
+
+
+def _encoding(request: HttpRequest) -> str:
+    return request.headers.get("Content-Encoding", "identity").lower()
+
+
+def _is_zipped(request: HttpRequest) -> bool:
+    return _encoding(request) == "gzip"
+
+
+def _is_chunked(request: HttpRequest) -> bool:
+    return "chunked" in request.headers.get("Transfer-Encoding", "").lower()
+
+
+def _chunked(request: HttpRequest, limit: int) -> bytes:
+    """A body without a length, which Django takes for none: exporters in JavaScript send such.
+
+    Nobody tells where it was cut off; JSON and gzip do, and spans that come in part are whole when they come again.
+    """
+    data: bytes = request.META["wsgi.input"].read(limit + 1)
+    return data
 
 
 def gunzip(body: bytes, limit: int) -> bytes:

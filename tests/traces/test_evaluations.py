@@ -53,6 +53,32 @@ def test_what_may_not_be_answered_is_said_before_it_is(cast: Cast) -> None:
     assert passed["receipt"]
 
 
+def traces_of(cast: Cast) -> list[str]:
+    with tenant_atomic(cast.tenant.pk):
+        found = Evaluation.objects.order_by("id").values_list("trace_id", flat=True)
+        return [one.hex if one else "" for one in found]
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "said", "expected"),
+    [
+        ("traceparent", f"00-{'4b' * 16}-{'01' * 8}-01", "", "4b" * 16),
+        ("TraceParent", f"cc-{'4b' * 16}-{'01' * 8}-01-more", "", "4b" * 16),
+        ("traceparent", f"00-{'4b' * 16}-{'01' * 8}-01", "5c" * 16, "5c" * 16),
+        ("traceparent", f"00-{'4B' * 16}-{'01' * 8}-01", "", ""),
+        ("traceparent", f"00-{'4b' * 16}-{'01' * 8}-01,00-{'5c' * 16}-{'01' * 8}-01", "", ""),
+        ("tracestate", "congo=t61rcWkgMzE", "", ""),
+    ],
+    ids=["the header", "any case, a higher version", "the question's own", "capital letters", "twice", "state alone"],
+)
+def test_a_question_belongs_to_the_callers_trace(cast: Cast, name: str, header: str, said: str, expected: str) -> None:
+    headers = {"Authorization": f"Bearer {cast.keys['ingest'].secret}", name: header, "tracestate": "a bad one"}
+    question = {"system": "loans"} | ({"trace_id": said} if said else {})
+    sent = Client(headers=headers | {name: header}).post(URL, orjson.dumps(question), content_type="application/json")
+    assert sent.status_code == 201
+    assert traces_of(cast) == [expected]
+
+
 def test_the_answer_is_on_record_and_the_question_is_not(cast: Cast) -> None:
     put_in_force(cast, a_document())
     question = {"system": "loans", "subject": "customer-5521", "output": LONG, "trace_id": "4b" * 16}

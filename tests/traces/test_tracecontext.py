@@ -53,7 +53,9 @@ def test_what_is_out_of_form_is_ignored_whole(header: str) -> None:
 
 @pytest.mark.parametrize("rest", ["", "-", "-what-the-future-will-be-like"])
 def test_a_higher_version_is_read_as_far_as_it_is_known(rest: str) -> None:
-    assert parse_traceparent(f"cc-{TRACE}-{PARENT}-03{rest}") == TraceParent(TRACE, PARENT, 1)
+    parsed = parse_traceparent(f"cc-{TRACE}-{PARENT}-03{rest}")
+    assert parsed == TraceParent(TRACE, PARENT, 1)
+    assert parsed.header() == f"00-{TRACE}-{PARENT}-01"
 
 
 def test_flags_are_bits_and_unknown_ones_are_not_passed_on() -> None:
@@ -74,6 +76,7 @@ def test_flags_are_bits_and_unknown_ones_are_not_passed_on() -> None:
         (["foo=1 \t , \t bar=2, \t baz=3"], [("foo", "1"), ("bar", "2"), ("baz", "3")]),
         (["foo=1,", ",bar=2"], [("foo", "1"), ("bar", "2")]),
         (["1a-2f@foo=bar1,0@x=2"], [("1a-2f@foo", "bar1"), ("0@x", "2")]),
+        (["fw529a3039@dt=FfAx"], [("fw529a3039@dt", "FfAx")]),
         (["foo= 1 2"], [("foo", " 1 2")]),
         (["f" * 256 + "=" + "v" * 256], [("f" * 256, "v" * 256)]),
         ([], []),

@@ -150,6 +150,12 @@ def test_any_json_is_read_or_refused(document: dict[str, Any]) -> None:
             assert error.status == 400  # noqa: PT017
 
 
+def test_fields_of_a_later_protobuf_are_ignored() -> None:
+    body = traces_request(span_message({"n": 5}))
+    later = body + b"\xfa\x7f\x03new" + b"\x80\x7d\x01"  # fields 2047 and 2000, as text and as a number
+    assert read_spans(later, Form.PROTOBUF) == read_spans(body, Form.PROTOBUF)
+
+
 def test_deep_values_are_kept_as_text() -> None:
     deep: Any = "bottom"
     for _ in range(30):
