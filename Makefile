@@ -69,7 +69,7 @@ clients: install .venv-clients/.installed ## run the clients that applications u
 	.venv-clients/bin/pip install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
 	@touch $@
 
-bench: install ## measure throughput and latency on this machine; ARGS= for the benchmark
+bench: install ## measure the write path on this machine; ARGS= for the benchmark; docs/benchmarks.md lists the others
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 faults: install ## kill processes under load and count what was lost; ARGS= for the run

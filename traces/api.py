@@ -74,7 +74,7 @@ class DecisionList(APIView):
             with tenant_atomic(actor.tenant_id):
                 wanted = DecisionFilter.from_query(request.query_params).for_reader(actor)
                 found = page(wanted, request.query_params.get("cursor", ""), size)
-                if nearest := nearest_for(request.query_params, wanted, found.decisions, actor):
+                if nearest := nearest_for(request.query_params, wanted, found, actor):
                     items = shown_items(nearest.found[:size], actor, "search by meaning")
                     return Response({"items": items, "newer": None, "older": None, "matched_by": "meaning"})
                 items = [summary(decision) for decision in found.decisions]

@@ -24,7 +24,7 @@ from tenants.ledger.canonical import dumps
 from tenants.ledger.log import LogBusy
 from traces import rows
 from traces.costs.book import PriceBook, known_book, price_book
-from traces.dimensions import DeploymentKey, deployment_ids, model_version_ids, subject_keys
+from traces.dimensions import DeploymentKey, deployment_ids, model_version_ids, note_pairings, subject_keys
 from traces.grouping import GroupCommit
 from traces.recording import Prepared, Recorded, record
 
@@ -204,10 +204,13 @@ def _shared(tenant_id: uuid.UUID, batches: Sequence[Batch], now: datetime) -> _S
     everything = [one for batch in batches for one in batch.prepared]
     decisions = [one for batch in batches if not batch.is_content for one in batch.prepared]
     models = {one.model_sha256: one.item.typed.model for one in decisions}
+    deployments = deployment_ids(tenant_id, {one.deployment for one in decisions}, now, USING)
+    versions = model_version_ids(tenant_id, models.items(), now, USING)
+    note_pairings(tenant_id, {(deployments[one.deployment], versions[one.model_sha256]) for one in decisions}, USING)
     return _Shared(
         book,
-        deployment_ids(tenant_id, {one.deployment for one in decisions}, now, USING),
-        model_version_ids(tenant_id, models.items(), now, USING),
+        deployments,
+        versions,
         subject_keys(tenant_id, {one.subject for one in everything}, now, USING),
     )
 

@@ -41,14 +41,14 @@ def record_search(decisions: Iterable[Decision], *, by: Actor) -> None:
 def read_contents(ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Content]:
     """The contents without a record of the reading: for the product's own work (drift, backtests, search)."""
     tenant_id = current_tenant_id()
-    payloads = list(DecisionPayload.objects.filter(pk__in=ids))
-    wrapped = SubjectKey.objects.in_bulk({payload.subject_key_id for payload in payloads})
+    payloads = list(DecisionPayload.objects.filter(pk__in=ids).values_list("pk", "subject_key_id", "sealed"))
+    wrapped = SubjectKey.objects.filter(pk__in={key_pk for _, key_pk, _ in payloads}).values_list("pk", "wrapped")
     tenant_key = crypto.tenant_key(tenant_id)
-    keys = {pk: crypto.unwrap(tenant_key, bytes(row.wrapped)) for pk, row in wrapped.items()}
+    keys = {pk: crypto.unwrap(tenant_key, bytes(key)) for pk, key in wrapped}
     return {
-        payload.pk: open_content(keys[payload.subject_key_id], bytes(payload.sealed), bound_to(tenant_id, payload.pk))
-        for payload in payloads
-        if payload.subject_key_id in keys
+        pk: open_content(keys[key_pk], bytes(sealed), bound_to(tenant_id, pk))
+        for pk, key_pk, sealed in payloads
+        if key_pk in keys
     }
 
 

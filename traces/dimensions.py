@@ -1,4 +1,5 @@
-"""Rows that many decisions share: deployments, model versions, subject keys. Found in memory, made when first seen.
+"""Rows that many decisions share: deployments, model versions and which of them met, subject keys. Found in memory,
+made when first seen.
 
 They are made in a transaction of their own, before the decisions': a batch that is refused leaves at most an unused
 deployment behind, and concurrent batches never wait for each other's commit on a shared row.
@@ -16,7 +17,7 @@ from tenants.context import tenant_atomic
 from tenants.ids import unix_ms, uuid7
 from tenants.ledger.canonical import dumps
 from tenants.models import SubjectKey
-from traces.models import Deployment, ModelVersion
+from traces.models import Deployment, ModelVersion, Pairing
 from traces.submissions import Model, Submitted
 
 KeyT = TypeVar("KeyT")
@@ -46,6 +47,7 @@ class Lru(Generic[KeyT, ValueT]):
 
 _deployments: Lru[tuple[uuid.UUID, DeploymentKey], uuid.UUID] = Lru(50_000)
 _model_versions: Lru[tuple[uuid.UUID, bytes], uuid.UUID] = Lru(50_000)
+_pairings: Lru[tuple[uuid.UUID, tuple[uuid.UUID, uuid.UUID]], bool] = Lru(50_000)
 _subject_keys: Lru[tuple[uuid.UUID, bytes], tuple[uuid.UUID, bytes]] = Lru(100_000)
 
 
@@ -106,6 +108,19 @@ def model_version_ids(
         return {bytes(row.sha256): row.pk for row in rows.filter(sha256__in=missing)}
 
     return _resolve(tenant_id, set(by_hash), _model_versions, make, using)
+
+
+def note_pairings(tenant_id: uuid.UUID, pairs: Iterable[tuple[uuid.UUID, uuid.UUID]], using: str) -> None:
+    """Remember that these model versions have answered in these deployments, as (deployment, model version)."""
+
+    def make(missing: list[tuple[uuid.UUID, uuid.UUID]]) -> dict[tuple[uuid.UUID, uuid.UUID], bool]:
+        Pairing.objects.using(using).bulk_create(
+            [Pairing(tenant_id=tenant_id, deployment_id=d, model_version_id=m) for d, m in missing],
+            ignore_conflicts=True,
+        )
+        return dict.fromkeys(missing, True)
+
+    _resolve(tenant_id, set(pairs), _pairings, make, using)
 
 
 def subject_keys(

@@ -17,21 +17,22 @@ from tenants.ledger.canonical import dumps
 from tenants.models import SourceSystem
 from traces.contents import members_of, open_payload, open_payloads, policy_document, read_contents
 from traces.meaning.feedback import judged
-from traces.models import FAILED, Decision, Deployment, ModelVersion, RuleHit, Submission
+from traces.models import FAILED, Decision, Deployment, ModelVersion, Pairing, RuleHit, Submission
 from traces.recording import key_id
-from traces.search.finding import Found, with_phrases, with_words
-from traces.search.words import read_wanted
+from traces.search.finding import page_with_phrases, page_with_words, with_phrases, with_words
+from traces.search.subsets import beyond_now, named_in, one_of
+from traces.search.words import Wanted, read_wanted
 
 # Reading content belongs to reading decisions; it lives apart because search needs it too.
 __all__ = [  # noqa: RUF022  the reads of content first
     "members_of", "open_payload", "open_payloads", "policy_document", "read_contents",
-    "Cursor", "DecisionFilter", "FilterError", "Matching", "Page", "filtered", "get_decision", "matching",
+    "Cursor", "DecisionFilter", "FilterError", "Page", "filtered", "get_decision", "matching",
     "matching_deployments", "matching_models", "next_rows", "page", "parse_moment", "parse_trace",
     "MAX_PAGE_SIZE", "PAGE_SIZE",
 ]  # fmt: skip
 
 PAGE_SIZE = 50
-CANDIDATES = 400  # of a phrase, the newest; opened and compared for a page
+CANDIDATES = 100  # that hold a phrase's words: opened and compared for a page, which then goes on from there
 MAX_PAGE_SIZE = 200
 
 
@@ -123,44 +124,43 @@ def parse_trace(text: str) -> str:
 def filtered(wanted: DecisionFilter) -> QuerySet[Decision]:
     """Every decision that matches, oldest first. For exports and populations; pages use `page`."""
     rows = _narrowed(wanted)
-    return rows.filter(matching(wanted, limit=None).condition) if wanted.q else rows
+    return rows.filter(matching(wanted)) if wanted.q else rows
 
 
 def _narrowed(wanted: DecisionFilter) -> QuerySet[Decision]:
     """By every member but `q`."""
     rows = Decision.objects.filter(_conditions(wanted)).order_by("occurred_at", "id")
-    if wanted.policy:
-        hits = RuleHit.objects.filter(policy=wanted.policy).values("decision_id")
-        rows = rows.filter(pk__in=hits)
-    if wanted.feedback:
-        rows = rows.filter(pk__in=judged(wanted.feedback))
+    for subset in _subsets(wanted):
+        rows = rows.filter(pk__in=subset.values("decision_id"))
     return rows
 
 
-@dataclass(frozen=True, slots=True)
-class Matching:
-    """What `q` comes to; `is_partial`: more decisions hold the words than were compared with the phrase."""
-
-    condition: Q
-    is_partial: bool = False
-    by_words: bool = False
+def _subsets(wanted: DecisionFilter) -> list[QuerySet[Any, Any]]:
+    """Rows of other tables, each of which has to name a decision in its `decision_id`."""
+    hits = [RuleHit.objects.filter(policy=wanted.policy)] if wanted.policy else []
+    return [*hits, judged(wanted.feedback)] if wanted.feedback else hits
 
 
-def matching(wanted: DecisionFilter, *, limit: int | None) -> Matching:
-    """`q` as a condition: the decisions of that id, where there are any, else those that hold the words.
+def matching(wanted: DecisionFilter) -> Q:
+    """`q` as a condition: the decisions of that id, where there are any, else all that hold the words and phrases.
 
     Another way of searching (nearest in meaning) is another branch here: what it returns is ids.
     """
+    found = _identified_or_sought(wanted)
+    if isinstance(found, Q):
+        return found
+    if found.phrases:
+        return Q(pk__in=with_phrases(_narrowed(wanted), found))
+    return with_words(found)
+
+
+def _identified_or_sought(wanted: DecisionFilter) -> Q | Wanted:
+    """What `q` is: the condition of an id, or words."""
     identified = _identified_by(wanted.q)
     if wanted.id_only or Decision.objects.filter(identified).exists():
-        return Matching(identified)
+        return identified
     sought = read_wanted(wanted.q)
-    if not sought.words:
-        return Matching(identified)
-    if not sought.phrases:
-        return Matching(with_words(sought), by_words=True)
-    found: Found = with_phrases(_narrowed(replace(wanted, q="")), sought, limit)
-    return Matching(Q(pk__in=found.ids), found.is_partial, by_words=True)
+    return sought if sought.words else identified
 
 
 def _conditions(wanted: DecisionFilter) -> Q:
@@ -215,7 +215,7 @@ class Page:
     decisions: list[Decision]
     newer: str
     older: str
-    is_partial: bool = False  # of a phrase not every candidate was looked at
+    is_partial: bool = False  # more decisions hold a phrase's words than were compared with it: go on with a neighbour
     by_words: bool = False  # found by what was said: to see the page is to read a little of it
 
 
@@ -226,6 +226,10 @@ class Cursor:
     occurred_at: datetime
     id: uuid.UUID
     newer: bool = False
+
+    @classmethod
+    def of(cls, decision: Decision) -> "Cursor":
+        return cls(decision.occurred_at, decision.pk)
 
     def encode(self) -> str:
         text = f"{'n' if self.newer else 'o'} {self.occurred_at.isoformat()} {self.id.hex}"
@@ -244,23 +248,56 @@ def page(wanted: DecisionFilter, cursor: str = "", size: int = PAGE_SIZE) -> Pag
     """Decisions newest first, `size` at a time, from an index whatever the filter."""
     place = Cursor.decode(cursor) if cursor else None
     newer = place is not None and place.newer
-    said = matching(wanted, limit=CANDIDATES) if wanted.q else Matching(Q())
-    found = _slice(wanted, place, size + 1, said.condition)
-    more = len(found) > size
+    said = _said(wanted, place, size + 1) if wanted.q else _Said(Q())
+    found = _slice(_beside_subsets(wanted), place, size + 1, said.condition & _named(wanted))
     shown = found[:size]
-    if newer:
-        shown.reverse()
-    if not shown:
-        return Page([], "", "", said.is_partial)
-    has_newer, has_older = (more, True) if newer else (place is not None, more)
-    first, last = shown[0], shown[-1]
+    first = Cursor.of(shown[0]) if shown and place else None
+    last = Cursor.of(shown[-1]) if len(found) > size else said.reached
+    newest, oldest = (last, first) if newer else (first, last)
     return Page(
-        shown,
-        Cursor(first.occurred_at, first.pk, newer=True).encode() if has_newer else "",
-        Cursor(last.occurred_at, last.pk).encode() if has_older else "",
-        said.is_partial,
+        shown[::-1] if newer else shown,
+        replace(newest, newer=True).encode() if newest else "",
+        oldest.encode() if oldest else "",
+        said.reached is not None,
         said.by_words,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What `q` comes to for a page; `reached`: where comparing with a phrase ended before the page was full."""
+
+    condition: Q
+    reached: Cursor | None = None
+    by_words: bool = False
+
+
+def _said(wanted: DecisionFilter, place: Cursor | None, enough: int) -> _Said:
+    found = _identified_or_sought(wanted)
+    if isinstance(found, Q):
+        return _Said(found)
+    if not found.phrases:
+        return _Said(page_with_words(found), by_words=True)
+    rows = _from_place(_beside_subsets(wanted), place, every=True).filter(_named(wanted)).order_by(*_order(place))
+    told = page_with_phrases(rows, found, CANDIDATES, enough)
+    reached = Cursor(told.reached[1], told.reached[0]) if told.reached else None
+    return _Said(one_of(told.ids), reached, by_words=True)
+
+
+def _order(place: Cursor | None) -> tuple[str, str]:
+    return ("occurred_at", "id") if place is not None and place.newer else ("-occurred_at", "-id")
+
+
+def _beside_subsets(wanted: DecisionFilter) -> DecisionFilter:
+    return replace(wanted, policy="", feedback="")
+
+
+def _named(wanted: DecisionFilter) -> Q:
+    """What `_beside_subsets` leaves out, for a page."""
+    condition = Q()
+    for subset in _subsets(wanted):
+        condition &= named_in(subset, "decision_id")
+    return condition
 
 
 def _slice(wanted: DecisionFilter, place: Cursor | None, size: int, said: Q) -> list[Decision]:
@@ -269,36 +306,27 @@ def _slice(wanted: DecisionFilter, place: Cursor | None, size: int, said: Q) -> 
     A filter over several deployments, models or rule hits asks each for its own newest rows from its own index and
     merges them: one `IN` over all would make the database sort everything that matches.
     """
-    newer = place is not None and place.newer
-    order = ("occurred_at", "id") if newer else ("-occurred_at", "-id")
+    order = _order(place)
     base = _from_place(wanted, place).filter(said).order_by(*order)
     branches = _branches(wanted)
-    if branches is None:
-        return list(base.select_related("deployment", "model_version")[:size])
-    parts = [base.filter(branch)[:size] for branch in branches]
+    parts = [base.filter(branch)[:size] for branch in ([Q()] if branches is None else branches)]
     if not parts:
         return []
     union = parts[0].union(*parts[1:], all=True) if len(parts) > 1 else parts[0]
     found = list(union.order_by(*order)[:size]) if len(parts) > 1 else list(union)
-    _attach_dimensions(found)
+    _attach_dimensions(found)  # joined in, they would tempt the planner to begin with them
     return found
 
 
 def next_rows(wanted: DecisionFilter, after: Decision | None, size: int, said: Q) -> list[Decision]:
     """The next `size` rows of a filter, newest first, for files; `said` stands for its `q` (`matching`)."""
-    return _slice(wanted, Cursor(after.occurred_at, after.pk) if after else None, size, said)
+    return _slice(wanted, Cursor.of(after) if after else None, size, said)
 
 
-def _from_place(wanted: DecisionFilter, place: Cursor | None) -> QuerySet[Decision]:
-    """The filter without `q` and the members that `_branches` handles, from a place on."""
-    narrow = DecisionFilter(
-        **{
-            f.name: getattr(wanted, f.name)
-            for f in fields(wanted)
-            if f.name not in {"system", "environment", "task", "model", "q"}
-        }
-    )
-    rows = _narrowed(narrow)
+def _from_place(wanted: DecisionFilter, place: Cursor | None, *, every: bool = False) -> QuerySet[Decision]:
+    """The filter without `q`, and unless `every` without the members that `_branches` handles, from a place on."""
+    narrow = wanted if every else replace(wanted, system="", environment="", task="", model="")
+    rows = _narrowed(narrow).filter(pk__lt=beyond_now())
     if place is None:
         return rows
     if place.newer:
@@ -311,8 +339,7 @@ def _from_place(wanted: DecisionFilter, place: Cursor | None) -> QuerySet[Decisi
 def _branches(wanted: DecisionFilter) -> list[Q] | None:
     by_deployment = bool(wanted.system or wanted.environment or wanted.task)
     if by_deployment and wanted.model:
-        models = Q(model_version_id__in=matching_models(wanted.model))
-        return [Q(deployment_id=pk) & models for pk in matching_deployments(wanted)]
+        return [Q(deployment_id=pk, model_version_id__in=models) for pk, models in _meetings(wanted).items()]
     if by_deployment:
         return [Q(deployment_id=pk) for pk in matching_deployments(wanted)]
     if wanted.model:
@@ -320,7 +347,20 @@ def _branches(wanted: DecisionFilter) -> list[Q] | None:
     return None
 
 
+def _meetings(wanted: DecisionFilter) -> dict[uuid.UUID, list[uuid.UUID]]:
+    """By deployment, the versions of the model that have answered there."""
+    found: dict[uuid.UUID, list[uuid.UUID]] = {}
+    rows = Pairing.objects.filter(
+        deployment_id__in=matching_deployments(wanted), model_version_id__in=matching_models(wanted.model)
+    )
+    for deployment, model in rows.values_list("deployment_id", "model_version_id"):
+        found.setdefault(deployment, []).append(model)
+    return found
+
+
 def _attach_dimensions(decisions: Sequence[Decision]) -> None:
+    if not decisions:
+        return
     deployments = Deployment.objects.in_bulk({d.deployment_id for d in decisions})
     versions = ModelVersion.objects.in_bulk({d.model_version_id for d in decisions})
     for decision in decisions:

@@ -51,7 +51,7 @@ def decision_list(request: HttpRequest) -> HttpResponse:
         wanted, found = DecisionFilter(), None
     url = reverse("decision-list", args=[slug])
     chips = wanted.as_dict()
-    nearest = nearest_for(request.GET, wanted, found.decisions, actor) if found else None
+    nearest = nearest_for(request.GET, wanted, found, actor) if found else None
     if nearest and nearest.found:
         shown, found = near_rows(nearest.found, request), Page([], "", "")  # type: ignore[arg-type]
     else:

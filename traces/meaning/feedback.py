@@ -159,7 +159,7 @@ def feedback_on(decision: Decision, *, by: Actor) -> list[tuple[Feedback, str]]:
     return [(row, comments.get(row.pk, "")[SALT_CHARACTERS:]) for row in rows]
 
 
-def judged(label: str) -> QuerySet[Feedback, Any]:
-    """Ids of the decisions whose standing feedback has a label; `any` for any feedback."""
+def judged(label: str) -> QuerySet[Feedback]:
+    """Standing feedback with a label; `any` for any."""
     rows = standing_feedback()
-    return (rows if label == "any" else rows.filter(label=label)).values("decision_id")
+    return rows if label == "any" else rows.filter(label=label)

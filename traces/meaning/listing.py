@@ -19,19 +19,18 @@ from traces.meaning.remarks import read_remarks
 from traces.models import Assessment, Decision, Feedback
 from traces.recording import rfc3339
 from traces.representation import summary
-from traces.selectors import DecisionFilter
+from traces.selectors import DecisionFilter, Page
 
 BY = "by"  # the parameter; `by=meaning` asks for it even where words were found
 _KNOWN = {evaluator.name: evaluator for evaluator in EVALUATORS}
 
 
-def nearest_for(
-    query: Mapping[str, str], wanted: DecisionFilter, decisions: Sequence[Decision], by: Actor
-) -> Nearest | None:
+def nearest_for(query: Mapping[str, str], wanted: DecisionFilter, found: Page, by: Actor) -> Nearest | None:
     """The nearest in meaning to `q`: when that is asked for, and where no id and no words were found."""
     if not wanted.q or wanted.id_only or query.get("cursor") or not by.may("decision.read_payload"):
         return None
-    return near.search(wanted.q, wanted, by=by) if query.get(BY) == "meaning" or not decisions else None
+    is_miss = not found.decisions and not found.is_partial
+    return near.search(wanted.q, wanted, by=by) if query.get(BY) == "meaning" or is_miss else None
 
 
 def shown_items(found: Sequence[Near], by: Actor, purpose: str) -> list[dict[str, Any]]:

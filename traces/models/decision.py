@@ -3,6 +3,7 @@
 from django.db import models
 
 from tenants.models import TenantForeignKey, TenantModel
+from tenants.models.base import TenantRow
 
 
 class Deployment(TenantModel):
@@ -38,6 +39,14 @@ class ModelVersion(TenantModel):
 
     def __str__(self) -> str:
         return " ".join(part for part in (self.name, self.version) if part) or "unknown model"
+
+
+class Pairing(TenantRow):
+    """A model version that has answered in a deployment: so that a filter for two that never met reads nothing."""
+
+    pk = models.CompositePrimaryKey("tenant_id", "deployment_id", "model_version_id")
+    deployment_id = models.UUIDField()
+    model_version_id = models.UUIDField()
 
 
 class PolicyMatch(models.TextChoices):

@@ -81,7 +81,7 @@ def _export(by: Actor, wanted: DecisionFilter, form: str, now: datetime) -> Iter
     writer = FORMATS[form].open(with_content)
     digest, rows, is_whole = hashlib.sha256(), 0, False
     with tenant_atomic(by.tenant_id):
-        said = matching(wanted, limit=None).condition if wanted.q else Q()
+        said = matching(wanted) if wanted.q else Q()
     said &= Q(pk__lt=first_uuid_at(now))
     try:
         chunk, last = writer.begin(), None

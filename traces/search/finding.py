@@ -1,7 +1,10 @@
 """Decisions by their words: the index finds candidates, the content itself decides about phrases."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from operator import itemgetter
 
 from django.db.models import Q, QuerySet
 
@@ -9,36 +12,74 @@ from tenants.context import current_tenant_id
 from traces.contents import members_of, read_contents
 from traces.models import Decision, SearchToken
 from traces.search.indexing import search_key
+from traces.search.subsets import FEW, asked_of_each, beyond_now, count_few, looked_up, named_in, one_of
 from traces.search.words import Wanted, content_texts, token
 
-OPENED_AT_ONCE = 200
+RARE = 10_000  # a word's decisions are counted so far, to begin with the rarest
+OPENED_AT_ONCE = 60  # a page of fifty, and a little more
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Ids of decisions in whose content every phrase is; partial: not every candidate was looked at."""
+    """Ids of decisions in whose content every phrase is; `reached`: where the look ended before all were looked at."""
 
     ids: list[uuid.UUID]
-    is_partial: bool
+    reached: tuple[uuid.UUID, datetime] | None = None
 
 
 def with_words(wanted: Wanted) -> Q:
-    """The condition that a decision holds every word. Inside `tenant_atomic`."""
-    key, condition = search_key(current_tenant_id()), Q()
-    for word in wanted.words:
-        condition &= Q(pk__in=SearchToken.objects.filter(token=token(key, word)).values("id"))
+    """The condition that a decision holds every word, for whoever wants all of them. Inside `tenant_atomic`."""
+    condition = Q()
+    for rows in _by_word(wanted):
+        condition &= Q(pk__in=rows.values("id"))
     return condition
 
 
-def with_phrases(rows: QuerySet[Decision], wanted: Wanted, limit: int | None) -> Found:
-    """Those of `rows` that hold every phrase; of the newest `limit` that hold the words, or of all (None)."""
-    candidates = rows.filter(with_words(wanted)).order_by("-occurred_at", "-id").values_list("pk", flat=True)
-    ids = list(candidates[: limit + 1] if limit else candidates)
-    is_partial = bool(limit) and len(ids) > (limit or 0)
-    ids = ids[:limit]
-    found = []
-    for start in range(0, len(ids), OPENED_AT_ONCE):
-        chunk = ids[start : start + OPENED_AT_ONCE]
-        contents = read_contents(chunk)
-        found += [pk for pk in chunk if pk in contents and wanted.is_in(content_texts(members_of(contents[pk])))]
-    return Found(found, is_partial)
+def page_with_words(wanted: Wanted) -> Q:
+    """The same for a page of the newest (see `traces.search.subsets`), from the rarest word on."""
+    (n_rows, rarest), *others = sorted(((count_few(rows, RARE), rows) for rows in _by_word(wanted)), key=itemgetter(0))
+    if not others:
+        return named_in(rarest, "id")
+    together = rarest
+    for n_other, rows in others:
+        read = n_other <= RARE  # whole; else each of the rarest is looked for in it
+        together = together.filter(
+            looked_up(rows, "id", n_other, of="id") if read else asked_of_each(rows, "id", of="id")
+        )
+    if 0 < n_rows <= FEW:
+        return looked_up(together, "id", n_rows)
+    ids = list(together.values_list("id", flat=True)[: FEW + 1]) if n_rows else []
+    if len(ids) <= FEW:  # none of them is rare, but together they are
+        return one_of(ids)
+    condition = asked_of_each(rarest, "id")
+    for _, rows in others:
+        condition &= asked_of_each(rows, "id")
+    return condition
+
+
+def _by_word(wanted: Wanted) -> list[QuerySet[SearchToken]]:
+    key = search_key(current_tenant_id())
+    return [SearchToken.objects.filter(token=token(key, word), id__lt=beyond_now()) for word in wanted.words]
+
+
+def with_phrases(rows: QuerySet[Decision], wanted: Wanted) -> list[uuid.UUID]:
+    """Those of `rows` that hold every phrase, however many there are."""
+    candidates = list(rows.filter(with_words(wanted)).values_list("pk", flat=True))
+    chunks = (candidates[at : at + OPENED_AT_ONCE] for at in range(0, len(candidates), OPENED_AT_ONCE))
+    return [pk for chunk in chunks for pk in _holding(chunk, wanted)]
+
+
+def page_with_phrases(rows: QuerySet[Decision], wanted: Wanted, limit: int, enough: int) -> Found:
+    """The first of `rows`, in order, that hold every phrase: until there are enough, or `limit` were looked at."""
+    candidates = list(rows.filter(page_with_words(wanted)).values_list("pk", "occurred_at")[: limit + 1])
+    looked_at, ids = candidates[:limit], list[uuid.UUID]()
+    for at in range(0, len(looked_at), OPENED_AT_ONCE):
+        ids += _holding([pk for pk, _ in looked_at[at : at + OPENED_AT_ONCE]], wanted)
+        if len(ids) >= enough:
+            return Found(ids)
+    return Found(ids, looked_at[-1] if len(candidates) > limit else None)
+
+
+def _holding(chunk: Sequence[uuid.UUID], wanted: Wanted) -> list[uuid.UUID]:
+    contents = read_contents(chunk)
+    return [pk for pk in chunk if pk in contents and wanted.is_in(content_texts(members_of(contents[pk])))]

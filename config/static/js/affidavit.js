@@ -91,5 +91,7 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     document.querySelectorAll("[data-json]").forEach(layOut);
+    // What is wider than the screen opens at its newest end.
+    for (const chart of document.querySelectorAll("[data-newest-end]")) chart.scrollLeft = chart.scrollWidth;
   });
 })();
