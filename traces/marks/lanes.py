@@ -4,15 +4,18 @@ Nothing is told by colour alone: what a policy acted on and what failed is hatch
 kind and the number that it has in the table below.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from traces.marks.timeline import Bar, Happening, Instance, Window
 
 WIDTH, LEFT, TOP = 960, 132, 44
 PLOT = WIDTH - LEFT
 VOLUME, LANE, GAP, AXIS, FLAGS, FLAG_WIDTH = 84, 26, 16, 26, 40, 29
+STEPS = [timedelta(hours=hours) for hours in (1, 2, 3, 6, 12, 24, 48, 120, 240)]  # between two ticks
+MOST_TICKS, TICK_WIDTH = 8, 48
 LETTERS = {
     "deployment": "D", "prompt_release": "P", "incident": "!", "config_change": "C", "infrastructure": "N",
     "activation": "A", "end": "E", "drift": "B",
@@ -150,9 +153,14 @@ def _flags(window: Window, happened: Sequence[Happening]) -> list[Flag]:
 
 
 def _ticks(window: Window) -> list[Tick]:
-    form = "%H:%M" if (window.until - window.since).days < 2 else "%-d %b"
-    count = 6
+    """At whole hours or days, as many as fit; a label begins at its line."""
     length = window.until - window.since
+    step = next((one for one in STEPS if length / one <= MOST_TICKS), length)
+    midnight = window.since.replace(hour=0, minute=0, second=0, microsecond=0)
+    first = midnight + step * math.ceil((window.since - midnight) / step)
+    moments = (first + step * n for n in range(MOST_TICKS + 1))
     return [
-        Tick(place(window, at), at.strftime(form)) for at in (window.since + length * n / count for n in range(count))
+        Tick(x, f"{at:%-d %b}" if at.hour == at.minute == 0 else f"{at:%H:%M}")
+        for at in moments
+        if at < window.until and (x := place(window, at)) <= LEFT + PLOT - TICK_WIDTH
     ]

@@ -91,7 +91,9 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     document.querySelectorAll("[data-json]").forEach(layOut);
-    // What is wider than the screen opens at its newest end.
+    // What is wider than the screen opens where one looks first: a chart at its newest end, a menu at this page.
+    const here = document.querySelector(".nav [aria-current]");
+    if (here) here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.offsetLeft - 48;
     for (const chart of document.querySelectorAll("[data-newest-end]")) chart.scrollLeft = chart.scrollWidth;
   });
 })();

@@ -1,5 +1,6 @@
 """The timeline: everything that happened in a window, over what decisions and instances did meanwhile."""
 
+import itertools
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -103,6 +104,20 @@ def test_bars_are_few_enough_to_see(name: str) -> None:
     window = read_window({"window": name}, NOW)
     assert 5 <= len(window.buckets) <= 62
     assert window.since <= NOW < window.until
+
+
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [("6h", ["07:00", "08:00", "09:00", "10:00", "11:00"]), ("7d", ["14 Nov", "15 Nov", "16 Nov", "17 Nov"])],
+)
+def test_lines_of_time_stand_at_whole_hours_and_days_and_none_is_left_out(name: str, labels: list[str]) -> None:
+    window = read_window({"window": name}, datetime(2026, 11, 20, 12, 20, tzinfo=UTC))
+    chart = draw(window, {}, [], [])
+    told = [tick.label for tick in chart.ticks]
+    assert told[: len(labels)] == labels
+    widths = {round(b.x - a.x) for a, b in itertools.pairwise(chart.ticks)}
+    assert max(widths) - min(widths) <= 1
+    assert all(chart.left <= tick.x < chart.width - 40 for tick in chart.ticks)
 
 
 def test_one_failure_in_thousands_is_still_seen_and_nothing_leaves_the_plot() -> None:
