@@ -73,6 +73,8 @@ class Tag(StrEnum):
     EVENT_RECORDED = "event.recorded"
     APM_LINK_SET = "apm_link.set"
     APM_LINK_REMOVED = "apm_link.removed"
+    THUMB_KEY_CREATED = "thumb_key.created"
+    THUMB_KEY_REVOKED = "thumb_key.revoked"
     VIEW_SAVED = "saved_view.saved"
     VIEW_REMOVED = "saved_view.removed"
     DECISIONS_EXPORTED = "decision.exported"

@@ -24,7 +24,7 @@ from tenants.roles import PERMISSIONS, Role
 from tests.factories.tenants import UserFactory
 from tests.invariants.test_registry import OURS
 from tests.invariants.worlds import World
-from traces.models import ApmLink, Decision, DriftAlert, SavedView
+from traces.models import ApmLink, Decision, DriftAlert, SavedView, ThumbKey
 
 # Route → method → the permission that opens it; several: any of them. A method that is not named is not allowed.
 # `case` opens to whoever reads cases and to the guests of this one; what they may do there, the workflow says.
@@ -52,6 +52,9 @@ NEEDS: Mapping[str, Mapping[str, str]] = {
     "session": {READ: "decision.read"},
     "app-user": {READ: "decision.read"},
     "timeline": {READ: "decision.read"},
+    "thumb-key-list": {READ: "key.manage", WRITE: "key.manage"},
+    "thumb-key-revoke": {WRITE: "key.manage"},
+    "api-thumbs": {},  # a key of its own, in the address
     "apm-link-list": {READ: "source.manage", WRITE: "source.manage"},
     "apm-link-remove": {WRITE: "source.manage"},
     "api-events": {READ: "decision.read", WRITE: "event.write"},
@@ -210,6 +213,11 @@ def link_of(world: World) -> uuid.UUID:
         return ApmLink.objects.order_by("id")[0].pk
 
 
+def thumb_key_of(world: World) -> uuid.UUID:
+    with tenant_atomic(world.cast.tenant.pk):
+        return ThumbKey.objects.order_by("id")[0].pk
+
+
 def alert_of(world: World) -> uuid.UUID:
     with tenant_atomic(world.cast.tenant.pk):
         return DriftAlert.objects.order_by("id")[0].pk
@@ -230,6 +238,7 @@ def values(name: str, world: World) -> dict[str, object]:
         "budget": world.budget,
         "view": view_of(world),
         "apm-link": link_of(world),
+        "thumb-key": thumb_key_of(world),
         "drift": alert_of(world),
     }
     about = (word for word in subjects if name.startswith((word, f"api-{word}")))

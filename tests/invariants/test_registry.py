@@ -22,7 +22,7 @@ MUTABLE = {
     "policies.PolicyFollowUp",
     "traces.Embedding", "traces.MeaningQueue", "traces.Remark",
     "traces.DecisionPayload", "traces.SequenceGap", "traces.SequenceWatermark",
-    "traces.ApmLink", "traces.SavedView", "traces.SearchQueue", "traces.SearchToken",
+    "traces.ApmLink", "traces.ThumbKey", "traces.SavedView", "traces.SearchQueue", "traces.SearchToken",
     "traces.Baseline", "traces.DriftAlertState", "traces.DriftQueue", "traces.DriftWatch",
     "audits.Case", "audits.CaseItem", "audits.CaseUserObjectPermission", "audits.Finding", "audits.ReportDocument",
     "audits.CaseClock", "audits.EvidenceContent", "audits.EvidenceRequest", "audits.ReviewNote", "audits.TestStep",

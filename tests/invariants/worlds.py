@@ -33,6 +33,7 @@ from traces.costs.budgeting import BudgetTerms, create_budget
 from traces.costs.services import record_price, restate_costs
 from traces.drift import alerting
 from traces.drift.events import Event
+from traces.meaning.thumbs import create_thumb_key
 from traces.models import Decision
 from traces.search.saved import save_view
 from traces.trees.links import LinkTerms, set_apm_link
@@ -114,6 +115,7 @@ def make_world() -> World:
         by=cast.actors[Role.POLICY_AUTHOR], version=version, since=today - timedelta(days=1), until=today
     )
     set_apm_link(by=cast.owner, terms=LinkTerms("Jaeger", "jaeger", "https://jaeger.example.com/trace/{trace_id}"))
+    create_thumb_key(by=cast.owner, name="The shop", source=cast.source, origins=["https://shop.example.com"])
     save_view(by=cast.auditor, name="The first user", query={"user": "u-1032"}, is_shared=True)
     (decision, *_) = submit(cast, 3, source_seq=1, occurred_at=None)
     an_alert(cast, decision, today)

@@ -41,7 +41,7 @@ from traces.models.drift import (
     DriftWatch,
 )
 from traces.models.evaluation import Evaluation
-from traces.models.feedback import Feedback
+from traces.models.feedback import Feedback, ThumbKey
 from traces.models.mark import ApmLink, Mark, MarkKind
 from traces.models.meaning import Assessment, Embedding, MeaningQueue, MeaningWork, Remark
 from traces.models.search import SavedView, SearchQueue, SearchToken
@@ -99,5 +99,6 @@ __all__ = [
     "SubjectKind",
     "SubjectRollup",
     "Submission",
+    "ThumbKey",
     "UsageRollup",
 ]

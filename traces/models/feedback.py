@@ -1,9 +1,10 @@
 """What people and programs think of a decision."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
 
-from tenants.models import TenantModel
+from tenants.models import TenantForeignKey, TenantModel
 
 
 class Feedback(TenantModel):
@@ -47,3 +48,25 @@ class Feedback(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.name}: {self.label or self.score}"
+
+
+class ThumbKey(TenantModel):
+    """What an application's own pages send thumbs with. Public by intent: it stands in their source.
+
+    It judges decisions of one source, by their unguessable id, from pages of `origins`, and does nothing else.
+    """
+
+    name = models.CharField(max_length=60)
+    source = TenantForeignKey("tenants.SourceSystem", on_delete=models.PROTECT, related_name="+", db_index=False)
+    origins = ArrayField(models.CharField(max_length=200))
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    revoked_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta(TenantModel.Meta):
+        constraints = (
+            models.UniqueConstraint(fields=("tenant", "name"), name="thumb_key_name_unique"),
+            models.CheckConstraint(condition=models.Q(origins__len__gt=0), name="thumb_key_has_origin"),
+        )
+
+    def __str__(self) -> str:
+        return self.name
