@@ -40,7 +40,8 @@ FILTERS = [
         "status": "`failed`: AI actions that ended in an error (their outcome is `error`)",
         "feedback": "A label of its standing feedback, or `any`",
         "by": "`meaning`: rank by nearness in meaning to `q` (also done where no id and no word is found)",
-        "q": "An id of any kind (record, external, trace, session, user), else words; phrases in double quotes",
+        "q": "An id of any kind (record, external, trace, session, user), else words; phrases in double quotes. Where "
+        "many hold a phrase's words, a page compares some of them: it is `partial`, and `older` goes on",
         "cursor": "From a page's `older` or `newer`",
         "limit": f"Rows a page, at most {MAX_PAGE_SIZE}",
     }.items()
@@ -82,7 +83,8 @@ class DecisionList(APIView):
                     record_search(found.decisions, by=actor)
         except FilterError as error:
             raise ParseError(str(error)) from None
-        return Response({"items": items, "newer": found.newer or None, "older": found.older or None})
+        neighbours = {"newer": found.newer or None, "older": found.older or None}
+        return Response({"items": items} | neighbours | ({"partial": True} if found.is_partial else {}))
 
     @extend_schema(
         operation_id="decisions_create",

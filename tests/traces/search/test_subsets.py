@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connections
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from tenants.context import tenant_atomic
@@ -96,6 +97,17 @@ def test_a_phrase_is_compared_with_so_many_a_page_and_the_next_goes_on(
         last = page(phrase, page(phrase, first.older).older)
         assert not last.is_partial
         assert page(phrase, last.newer).is_partial
+
+
+def test_the_api_says_that_it_looked_at_some_only(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selectors, "CANDIDATES", 3)
+    submit(cast, 5, output="income is the moon")
+    index_words(cast.tenant.pk)
+    client = Client(headers={"Authorization": f"Bearer {cast.keys['read'].secret}"})
+    told = client.get("/api/v1/decisions", {"q": '"moon is income"'}).json()
+    assert (told["items"], told["partial"]) == ([], True)
+    told = client.get("/api/v1/decisions", {"q": '"moon is income"', "cursor": told["older"]}).json()
+    assert "partial" not in told
 
 
 def asked_of_decisions(wanted: DecisionFilter) -> int:
