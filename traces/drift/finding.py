@@ -10,6 +10,7 @@ from traces.drift.channels import WIDE, Panel
 from traces.drift.frame import Frame, Row
 from traces.drift.monitor import Alarm
 from traces.drift.onset import EDGE, Numbers, Onset, onset_of
+from traces.drift.shuffling import one_thread
 from traces.drift.testing import JOINT, STEP
 
 SURE = 0.8  # score of a cause that is taken at its time
@@ -33,6 +34,7 @@ class Finding:
         return "input shift" if self.causes[0].field == "input" else "behaviour change"
 
 
+@one_thread
 def work_out(rows: Sequence[Row], alarm: Alarm) -> Finding:
     """Locate, then see what else moved there, locate again by all that moved, then rank the causes."""
     frame = Frame.of(rows)

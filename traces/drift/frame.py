@@ -96,7 +96,8 @@ class Buffer:
     @classmethod
     def of(cls, rows: Sequence[Row]) -> "Buffer":
         """Holding these rows."""
-        return cls(Frame.of(rows), len(rows))
+        frame = Frame.of(rows)
+        return cls(Frame(rows, *(_room(part, len(rows)) for part in frame.parts())), len(rows))
 
     def add(self, new: Frame, rows: Sequence[Row]) -> None:
         """Append; `rows` is the list of all rows now."""

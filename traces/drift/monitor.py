@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from traces.drift.frame import Buffer, Frame, Row
+from traces.drift.shuffling import one_thread
 from traces.drift.testing import STEP, Reference, confirm, steps
 
 WARM_UP_RECORDS = 200
@@ -63,6 +64,7 @@ class Monitor:
             if alarm is not None:
                 yield alarm
 
+    @one_thread
     def step(self, rows: Sequence[Row]) -> Alarm | None:
         """Take in one step."""
         self.rows.extend(rows)
@@ -70,17 +72,17 @@ class Monitor:
         self._thin()
         if len(self.rows) < self.warm_up:
             return None
-        if self.reference is None or len(self.rows) >= self.fitted_at * REFIT_GROWTH:
+        new = Frame.of(rows)
+        if self.reference is None or self.buffer is None:
             self.buffer = Buffer.of(self.rows)
+        else:
+            self.buffer.add(new, self.rows)
+        if self.reference is None or len(self.rows) >= self.fitted_at * REFIT_GROWTH:
             self.reference = Reference.fit(self.buffer.view(self.rows), self.n_seen, self.only, self.recurring)
             self.fitted_at, self.fitted_seed = len(self.rows), self.n_seen
-        elif self.buffer:
-            new = Frame.of(rows)
-            self.buffer.add(new, self.rows)
+        else:
             self.reference.add(new)
-        if self._forming():
-            return None
-        return self._look(self.reference, self.buffer) if self.buffer is not None else None
+        return None if self._forming() else self._look(self.reference, self.buffer)
 
     def _forming(self) -> bool:
         days = {int(row.seen.at // DAY) for row in self.rows[::STEP]}

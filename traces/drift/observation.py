@@ -67,12 +67,16 @@ def _featurise(some: Sequence[Observation]) -> list[Features]:
         Features(
             asked[i].copy(),
             answered[i].copy(),
-            style.style(seen.answered, answers[i]),
+            style.style(seen.answered, answers[i], declines=_declines(seen)),
             zlib.crc32("\0".join(texts[i]).encode("utf-8", "surrogatepass")) if texts[i] else 0,
             bool(answers[i]),
         )
         for i, seen in enumerate(some)
     ]
+
+
+def _declines(seen: Observation) -> bool | None:
+    return "refusal:yes" in seen.labels if "refusal" in seen.judged else None
 
 
 def field_words(fields: Mapping[str, Any]) -> Iterator[str]:

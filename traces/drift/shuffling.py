@@ -4,11 +4,13 @@ Records of one session are alike, so shuffling records would call a talkative se
 whole, once for all channels and windows together: the law of a maximum over them comes out of the same shuffles.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from traces.drift.channels import Narrow, Wide
 from traces.drift.frame import Indexes, Matrix
@@ -19,6 +21,23 @@ LAW_WINDOWS = (20, 50, 120, 300, 700)  # laws are smooth in the window: known at
 MIN_REFERENCE = 100
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
+_POOLS = ThreadpoolController()
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def one_thread(function: Callable[P, R]) -> Callable[P, R]:
+    """Products are small here: a second BLAS thread gains little, and on a busy machine waits for its turn in a loop.
+
+    Two threads on two cores that had other work cost eight times the CPU in all.
+    """
+
+    @wraps(function)
+    def limited(*args: P.args, **kwargs: P.kwargs) -> R:
+        with _POOLS.limit(limits=1, user_api="blas"):
+            return function(*args, **kwargs)
+
+    return limited
 
 
 def windows_of(n: int) -> list[int]:

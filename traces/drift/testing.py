@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from traces.drift.channels import Narrow, Panel, Wide
-from traces.drift.frame import Frame, Indexes, Row
+from traces.drift.frame import Frame, Indexes, Matrix, Row
 from traces.drift.shuffling import (
     LAW_WINDOWS,
     Law,
@@ -46,12 +46,10 @@ class _Sums:
     @classmethod
     def of(cls, channel: Wide | Narrow) -> "_Sums":
         """The prefix sums of many rows at once."""
-        starts = np.arange(0, len(channel.values), STEP)
-        values = np.add.reduceat(channel.values, starts, axis=0)
-        present = np.add.reduceat(channel.present, starts, axis=0)
-        room = len(starts) // 2 + 17
-        empty, unseen = (np.zeros((len(starts) + room, *part.shape[1:])) for part in (values, present))
-        sums = cls(empty, unseen, len(starts) + 1)
+        values, present = _by_step(channel.values), _by_step(channel.present)
+        room = len(values) // 2 + 17
+        empty, unseen = (np.zeros((len(values) + room, *part.shape[1:])) for part in (values, present))
+        sums = cls(empty, unseen, len(values) + 1)
         np.cumsum(values, axis=0, out=sums.values[1 : sums.used])
         np.cumsum(present, axis=0, out=sums.present[1 : sums.used])
         return sums
@@ -66,6 +64,13 @@ class _Sums:
 
     def distances(self, windows: Sequence[int]) -> Numbers:
         return window_distances(self.values[: self.used], self.present[: self.used], windows, STEP)
+
+
+def _by_step(rows: Matrix) -> Matrix:
+    """Rows added up a step each: a tenth of the time that `reduceat` takes."""
+    whole = len(rows) // STEP * STEP
+    sums = rows[:whole].reshape(len(rows) // STEP, STEP, *rows.shape[1:]).sum(axis=1)
+    return sums if whole == len(rows) else np.concatenate((sums, rows[whole:].sum(axis=0)[None]))
 
 
 @dataclass(slots=True)
@@ -174,23 +179,27 @@ def _scores(
 
 
 def _observed_wide(wide: Wide, windows: Sequence[int]) -> Numbers:
-    starts = [len(wide.values) - w for w in windows]
-    new = np.stack([wide.values[start:].sum(axis=0, dtype=np.float64) for start in starts])
-    m = np.array([wide.present[start:].sum(dtype=np.float64) for start in starts])
-    n = wide.present.sum(dtype=np.float64) - m
-    gap = (
-        new / np.maximum(m, 1)[:, None] - (wide.values.sum(axis=0, dtype=np.float64) - new) / np.maximum(n, 1)[:, None]
-    )
+    new, total = _newest(wide.values, windows)
+    m, whole = _newest(wide.present, windows)
+    n = whole - m
+    gap = new / np.maximum(m, 1)[:, None] - (total - new) / np.maximum(n, 1)[:, None]
     return np.where((m > 0) & (n > 0), m * n / np.maximum(m + n, 1) * (gap**2).sum(axis=1), 0.0)
 
 
 def _observed_narrow(narrow: Narrow, windows: Sequence[int]) -> Numbers:
-    starts = [len(narrow.values) - w for w in windows]
-    new = np.stack([narrow.values[start:].sum(axis=0, dtype=np.float64) for start in starts])
-    m = np.stack([narrow.present[start:].sum(axis=0, dtype=np.float64) for start in starts])
-    n = narrow.present.sum(axis=0, dtype=np.float64) - m
-    gap = new / np.maximum(m, 1) - (narrow.values.sum(axis=0, dtype=np.float64) - new) / np.maximum(n, 1)
+    new, total = _newest(narrow.values, windows)
+    m, whole = _newest(narrow.present, windows)
+    n = whole - m
+    gap = new / np.maximum(m, 1) - (total - new) / np.maximum(n, 1)
     return np.where((m > 0) & (n > 0), m * n / np.maximum(m + n, 1) * gap**2, 0.0)
+
+
+def _newest(rows: Matrix, windows: Sequence[int]) -> tuple[Numbers, Numbers]:
+    """The sums of the newest rows, window by window (whole steps, as all windows are), and of all rows."""
+    longest = max(windows, default=0)
+    steps_back = rows[len(rows) - longest :].reshape(longest // STEP, STEP, *rows.shape[1:])[::-1]
+    sums = np.cumsum(steps_back.sum(axis=1, dtype=np.float64), axis=0)
+    return sums[[w // STEP - 1 for w in windows]], rows.sum(axis=0, dtype=np.float64)
 
 
 def _exact(narrow: Narrow, windows: Sequence[int], wanted: Collection[str]) -> dict[str, float]:

@@ -42,9 +42,9 @@ class _WordHashes(OrderedDict[str, int]):
 _hashes = _WordHashes()
 
 
-def tokens(text: str) -> list[str]:
-    """Lower-cased words, punctuation marks and line breaks, in order."""
-    return _WORD.findall(text[:MAX_CHARACTERS].lower())
+def tokens(text: str, *, limit: int | None = MAX_CHARACTERS) -> list[str]:
+    """Lower-cased words, punctuation marks and line breaks, in order; of the first `limit` characters."""
+    return _WORD.findall(text[:limit].lower())
 
 
 def vector(words: list[str], *, pairs: bool = True) -> Vector:

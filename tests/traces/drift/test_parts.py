@@ -38,6 +38,15 @@ def test_any_text_has_finite_whole_features(text: str) -> None:
         assert (np.rint(vector * words.UNIT) == vector * words.UNIT).all()
 
 
+def test_words_are_counted_whole_and_beyond_what_is_hashed() -> None:
+    places = [style.NAMES.index(name) for name in ("first person", "second person", "hedges", "reasoning words")]
+    text = "I may tell you: it depends. So myself, yourselves, maybe." + " word" * 200
+    n = len(words.tokens(text))
+    assert np.allclose(style.style(text, words.tokens(text))[places], np.array([20, 20, 40, 20]) / n, atol=1e-3)
+    long = "x" * words.MAX_CHARACTERS + " you"
+    assert style.style(long, words.tokens(long))[places[1]] == 1.0
+
+
 @pytest.mark.parametrize(
     ("text", "refused"),
     [

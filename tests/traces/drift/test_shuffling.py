@@ -1,13 +1,14 @@
 """Shuffling keeps its promise: on data in which nothing changed, p is uniform, sessions or not."""
 
 import numpy as np
+from threadpoolctl import threadpool_info
 
 from tests.traces.drift.made import made_rows
 from traces.drift.channels import Panel, Wide
 from traces.drift.frame import Frame, Indexes
-from traces.drift.shuffling import Law, selections, session_sums, wide_samples, window_distances
+from traces.drift.shuffling import Law, one_thread, selections, session_sums, wide_samples, window_distances
 from traces.drift.tails import permutation_p
-from traces.drift.testing import confirm
+from traces.drift.testing import _newest, confirm
 
 
 def clustered(rng: np.random.Generator, sessions: int = 60, each: int = 4, d: int = 5) -> tuple[Wide, Indexes]:
@@ -79,3 +80,19 @@ def test_confirm_tells_a_change_from_none() -> None:
     assert min(changed.p.values()) < 1e-6
     assert changed.windows["answered"] == 80
     assert min(same.p.values()) > 0.01
+
+
+def test_products_are_made_by_one_thread_and_the_others_come_back() -> None:
+    def threads() -> list[int]:
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    before = threads()
+    assert set(one_thread(threads)()) == {1}
+    assert threads() == before
+
+
+def test_the_newest_rows_are_added_up_window_by_window() -> None:
+    rows = np.random.default_rng(1).normal(size=(137, 3)).astype(np.float32)
+    sums, total = _newest(rows, [20, 30, 100])
+    assert np.allclose(sums, [rows[-w:].sum(axis=0, dtype=np.float64) for w in (20, 30, 100)])
+    assert np.allclose(total, rows.sum(axis=0, dtype=np.float64))
