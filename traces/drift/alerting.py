@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,14 +11,21 @@ from tenants.events import Tag
 from tenants.ledger.canonical import dumps
 from tenants.ledger.log import append
 from traces.drift import evidence, words
+from traces.drift.causes import Happening
 from traces.drift.events import Event
+from traces.drift.finding import weigh_events
 from traces.drift.frame import Frame, Row
 from traces.drift.observation import text_of
 from traces.drift.watch import Change, Signal
+from traces.marks.selectors import MarkFilter, marks
+from traces.models import Deployment, Mark
 from traces.models.drift import DriftAlert, DriftAlertState, DriftKind, DriftStanding
+from traces.models.mark import MarkKind
 from traces.selectors import members_of, read_contents
 
 AGAIN_AFTER = timedelta(hours=6)
+EVENTS_AROUND = timedelta(days=1)
+MAX_EVENTS = 50  # that are weighed, the newest
 TEXTS = 300  # answers of each side that words are counted in
 
 
@@ -28,6 +35,8 @@ def write(
     """Store what was noticed; returns the alert that still waits for its final word. Written before: left as it is."""
     if isinstance(signal, Event) and _told_lately(deployment_id, signal):
         return opened
+    if isinstance(signal, Change):
+        signal = _beside_events(deployment_id, signal)
     fields = _event_fields(signal) if isinstance(signal, Event) else _change_fields(signal)
     fields |= {"deployment_id": deployment_id}
     final = bool(fields["final"])
@@ -51,6 +60,23 @@ def write(
     if isinstance(signal, Event):
         return opened
     return None if final else alert.pk
+
+
+def _beside_events(deployment_id: uuid.UUID, change: Change) -> Change:
+    """The change, its causes ranked beside the events that programs told of around its onset."""
+    onset, last = change.finding.onset, len(change.rows) - 1
+    low, high = (change.rows[min(at, last)].seen.at for at in (onset.low, onset.end or onset.high))
+    deployment = Deployment.objects.get(pk=deployment_id)
+    wanted = MarkFilter(_moment(low) - EVENTS_AROUND, _moment(high) + EVENTS_AROUND, system=deployment.system)
+    found = marks(wanted).filter(environment__in=["", deployment.environment])[:MAX_EVENTS]
+    return replace(change, finding=weigh_events(change.rows, change.finding, [_happening(mark) for mark in found]))
+
+
+def _happening(mark: Mark) -> Happening:
+    where = f" on {mark.instance}" if mark.instance else ""
+    text = f"{MarkKind(mark.kind).label.lower()}{where}: {mark.title}"
+    until = mark.ended_at.timestamp() if mark.ended_at and mark.ended_at > mark.occurred_at else None
+    return Happening(text, mark.occurred_at.timestamp(), until, mark.instance)
 
 
 def _told_lately(deployment_id: uuid.UUID, event: Event) -> bool:

@@ -27,11 +27,12 @@ SLACK = 6  # records beyond the interval in which a version change still counts 
 WIDE_SLACK = 0.06  # … and of the rows compared, for the estimate of a weak onset
 MIN_SHARE = 0.2  # of the records after its first, that a new value must have to be a change at all
 PRICE_RATIO = 0.02
+EVENT_WEIGHT = 0.85  # of a version's score: what records carry themselves says more than what was told beside them
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A candidate: `field` is model, prompt, policy, system_version, instance, segment, input, price or upstream."""
+    """A candidate: `field` is a version's name, or segment, input, price, event, upstream."""
 
     field: str
     text: str
@@ -54,6 +55,19 @@ class Transition:
     new: str
     index: int
     share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An event that a program told (`marks`): from `at` to `until` (unix seconds; None: it has no end we know of).
+
+    `instance`: the only one it touched; empty: all.
+    """
+
+    text: str
+    at: float
+    until: float | None = None
+    instance: str = ""
 
 
 def moved(frame: Frame, panel: Panel, split: int, seed: int) -> dict[str, float]:
@@ -97,9 +111,12 @@ def transitions(rows: Sequence[Row]) -> list[Transition]:
     return found
 
 
-def rank(frame: Frame, onset: Onset, leaning: Numbers, shifts: Mapping[str, float]) -> list[Cause]:
+def rank(
+    frame: Frame, onset: Onset, leaning: Numbers, shifts: Mapping[str, float], happenings: Sequence[Happening] = ()
+) -> list[Cause]:
     """All candidates, the likeliest first; those with a score below a quarter are rejected, with the reason."""
     versions = [_version_cause(frame, onset, leaning, change) for change in transitions(frame.rows)]
+    versions += [_event_cause(frame, onset, leaning, one) for one in happenings]
     inputs = _input_cause(shifts)
     price = _price_cause(frame, onset)
     segment = _segment_cause(frame, onset, leaning)
@@ -110,16 +127,49 @@ def rank(frame: Frame, onset: Onset, leaning: Numbers, shifts: Mapping[str, floa
 
 
 def _version_cause(frame: Frame, onset: Onset, leaning: Numbers, change: Transition) -> Cause:
-    slack = max(SLACK, WIDE_SLACK * len(frame) / max(1.0, onset.strength / 6))
-    low, high = onset.low - slack, (onset.end or onset.high) + slack
-    late = max(low - change.index, change.index - high, 0.0)
-    in_time = 1.0 if late == 0 else float(np.exp(-late / 10))
-    where = "inside the interval of the onset" if late == 0 else f"{late:.0f} records outside the interval of the onset"
+    in_time, where = _in_time(len(frame), onset, change.index)
     contrast, reason = _contrast(frame, leaning, change)
     text = f"{change.field.replace('_', ' ')} changed from {change.old or 'none'} to {change.new}"
     return Cause(
         change.field, text, 0.95 * in_time * contrast, (f"It changed {where}.", reason), change.old, change.new
     )
+
+
+def _in_time(n: int, onset: Onset, index: int) -> tuple[float, str]:
+    """1 where a change at row `index` (of `n`) lies in the onset's interval, less the further outside; and in words."""
+    slack = max(SLACK, WIDE_SLACK * n / max(1.0, onset.strength / 6))
+    late = max(onset.low - slack - index, index - (onset.end or onset.high) - slack, 0.0)
+    if late == 0:
+        return 1.0, "inside the interval of the onset"
+    return float(np.exp(-late / 10)), f"{late:.0f} records outside the interval of the onset"
+
+
+def _event_cause(frame: Frame, onset: Onset, leaning: Numbers, event: Happening) -> Cause:
+    """An event explains less than a version on the records themselves: it says when, and at most where."""
+    at = np.array([row.seen.at for row in frame.rows])
+    in_time, where = _in_time(len(frame), onset, int(np.searchsorted(at, event.at)))
+    contrast, reason = _event_contrast(frame, leaning, event, at)
+    return Cause("event", event.text, EVENT_WEIGHT * in_time * contrast, (f"It began {where}.", reason))
+
+
+def _event_contrast(frame: Frame, leaning: Numbers, event: Happening, at: Numbers) -> tuple[float, str]:
+    """Do the records it touched differ from those beside it, else before it; and, when it is over, from those after?"""
+    until = np.inf if event.until is None else event.until
+    touched, during = np.isfinite(leaning), (at >= event.at) & (at <= until)
+    rest, others = leaning[touched & (at < event.at)], "that came before it"
+    if event.instance:
+        here = np.array([row.seen.versions.get("instance", "") == event.instance for row in frame.rows])
+        rest, others = leaning[touched & during & ~here], f"that other instances than {event.instance} answered"
+        touched &= here
+    new, later = leaning[touched & during], leaning[touched & (at > until)]
+    if len(new) < 10 or len(rest) < 10:
+        return 0.1, f"Too few records to tell ({len(new)} in it, {len(rest)} {others})."
+    p = _difference_p(rest, new)
+    if p >= 1e-3 or new.mean() <= rest.mean():
+        return 0.1, f"Records in it are like the {len(rest)} {others} (p {p:.1g})."
+    if len(later) >= 10 and (_difference_p(later, new) >= 0.01 or later.mean() >= new.mean()):
+        return 0.1, "What changed went on when it was over."
+    return 1.0 if event.instance else 0.9, f"Records in it differ from {len(rest)} {others} (p {p:.1g})."
 
 
 def _contrast(frame: Frame, leaning: Numbers, change: Transition) -> tuple[float, str]:

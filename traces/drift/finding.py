@@ -1,11 +1,11 @@
 """An alarm worked out: when, what moved, why. Pure. Done when the alarm comes, and again when more records are in."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from traces.drift.causes import MOVED, Cause, moved, rank
+from traces.drift.causes import MOVED, Cause, Happening, moved, rank
 from traces.drift.channels import WIDE, Panel
 from traces.drift.frame import Frame, Row
 from traces.drift.monitor import Alarm
@@ -26,12 +26,14 @@ class Finding:
     onset: Onset
     shifts: Mapping[str, float]
     causes: Sequence[Cause]
+    leaning: Numbers = field(compare=False)  # of each row: 0 as before, 1 as now
     chart: Sequence[tuple[float, float]] = ()  # time, how far the records around it lean to the new (0 … 1)
 
     @property
     def kind(self) -> str:
         """`input shift` or `behaviour change`."""
-        return "input shift" if self.causes[0].field == "input" else "behaviour change"
+        first = next(cause for cause in self.causes if cause.field != "event")  # which says when, not what moved
+        return "input shift" if first.field == "input" else "behaviour change"
 
 
 @one_thread
@@ -54,7 +56,15 @@ def work_out(rows: Sequence[Row], alarm: Alarm) -> Finding:
         # What is asked dates a change of inputs; lengths and times follow it loosely.
         onset, leaning = onset_of(frame, panel, texts)
     onset = _at_declared_change(rows, onset, causes[0])
-    return Finding(alarm, onset, shifts, causes, _chart(rows, leaning))
+    return Finding(alarm, onset, shifts, causes, leaning, _chart(rows, leaning))
+
+
+def weigh_events(rows: Sequence[Row], finding: Finding, happenings: Sequence[Happening]) -> Finding:
+    """The same finding, its causes ranked beside what programs told of that time."""
+    if not happenings:
+        return finding
+    causes = rank(Frame.of(rows), finding.onset, finding.leaning, finding.shifts, happenings)
+    return replace(finding, causes=causes)
 
 
 def _chart(rows: Sequence[Row], leaning: Numbers) -> list[tuple[float, float]]:
