@@ -22,10 +22,12 @@ from typing import Any
 
 from config.supervisor import ROOT
 from tests.benchmarks.beside import Beside
+from traces.drift.buckets import Bucket
 from traces.drift.budget import look_level
 from traces.drift.events import Event
 from traces.drift.frame import Row, rows_of
 from traces.drift.observation import observe
+from traces.drift.state import dump
 from traces.drift.watch import Change, Watch
 from traces.import_formats import stream
 
@@ -261,6 +263,20 @@ def flatness(thousands: int, level: float) -> str:
     return "\n".join(lines)
 
 
+def state_bytes(rows: Sequence[Row], level: float) -> str:
+    """What a deployment keeps: the sums of 30 days, by day, segment, model, prompt and policy, and the watch."""
+    days: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        versions = (row.seen.versions.get(name) for name in ("model", "prompt", "policy"))
+        days.setdefault((row.seen.at // DAY, row.seen.segment, *versions), []).append(row)
+    n_days = len({key[0] for key in days})
+    sums = sum(len(Bucket.of(some).encode()) for some in days.values()) * 30 / n_days
+    watch = Watch(level)
+    list(watch.take(rows))
+    held = len(dump(watch)) / 1e6
+    return f"{sums / 1e6:.2f} MB of sums a month ({len(days) / n_days:.1f} buckets a day), watch {held:.2f} MB"
+
+
 def main() -> int:
     """Score, print, and tell by the exit status whether the targets for detection hold."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.drift", description=__doc__)
@@ -288,6 +304,8 @@ def main() -> int:
             beside.take(truth, rows)
     print(f"\n{summary(tally)}")
     print(f"features, CPU ms/1,000 {featurising / max(n_featurised, 1) * 1e6:.0f}, from the record as submitted")
+    rows = load("p-stationary-clustered-2")
+    print(f"kept for a deployment  {state_bytes(rows, level)}")
     if options.beside:
         print("\nbeside, on the same records:\n" + "\n".join(beside.lines()))
     if options.flat:

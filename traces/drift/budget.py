@@ -1,37 +1,36 @@
-"""How many false alarms a tenant is willing to have, and what that leaves for each look at each deployment. Pure.
+"""How many alarms of a tenant may be false, and what that leaves for each look at each deployment. Pure.
 
-A month of looks at one deployment is one hypothesis; the tenant's deployments are tested one after the other by
-LORD++ (Ramdas et al. 2017): the false discovery rate stays under `alpha`, and real alarms earn back what they spent,
-so that a tenant with many deployments keeps its power.
+A hypothesis is a deployment's month ("nothing changed here"), or what is left of the month after an alarm. They are
+tested while they last, all at once, and what moves one often moves the next (one provider, one release): so only
+methods count that hold under any dependence and at any time. A hypothesis has a weight, settled by what was known
+when it began; all weights of a tenant's month add up to at most one. Half of `BUDGET` goes by weight (Bonferroni: the
+chance of any false alarm), half by e-LOND, whose levels grow with each alarm (Xu and Ramdas, "Online multiple testing
+with e-values", AISTATS 2024). Together the false discovery rate of a month stays under `BUDGET`. A p becomes an e-value
+by Vovk and Wang's calibrator κ·p^(κ−1) ("E-values: calibration, combination and applications", 2021).
 """
 
 import math
-from collections.abc import Sequence
 
-BUDGET = 0.2  # expected false alarms a tenant and month
-MAX_SHARE = 0.01  # of a deployment-month, however few deployments a tenant has
+BUDGET = 0.2  # share of a tenant-month's alarms that may be false, in expectation
+MAX_SHARE = 0.01  # of a hypothesis, however few a tenant has
 LOOKS_WORTH = 200.0  # independent looks that a deployment-month's are worth, channels together (replayed null streams)
+KNOWN = 0.75  # of the weight: for deployments that were there when the month began, alike; the rest by order of arrival
+FIRST = 0.75  # of a deployment's weight: until its first alarm of the month; of the rest so much until the second, …
+KAPPA = 0.1  # of the calibrator: small, since what matters is tiny p
 
 
-def _gamma(j: int) -> float:
-    """LORD's spending sequence, normalised: ∝ log(j ∨ 2) / (j · exp √log j)."""
-    return 0.0722 * math.log(max(j, 2)) / (j * math.exp(math.sqrt(math.log(j)))) if j > 0 else 0.0
+def weight(known: int, arrival: int = 0, again: int = 0) -> float:
+    """Of a deployment of `known` at the month's beginning, or (`arrival` from 1) of a new one; after `again` alarms."""
+    place = KNOWN / known if not arrival else (1 - KNOWN) * 6 / (math.pi * arrival) ** 2
+    return float(place * FIRST * (1 - FIRST) ** again)
 
 
-def lord_level(t: int, discoveries: Sequence[int], alpha: float) -> float:
-    """The level of the `t`-th hypothesis (from 1), after discoveries at these earlier ones."""
-    start = alpha / 2
-    level = _gamma(t) * start
-    for number, at in enumerate(d for d in discoveries if d < t):
-        level += _gamma(t - at) * (alpha - start if number == 0 else alpha)
-    return level
+def month_level(share: float, n_alarms: int = 0) -> float:
+    """The p of a whole hypothesis of this weight below which it alarms, when the tenant had `n_alarms` this month."""
+    evidence = 2 / (BUDGET * share * (n_alarms + 1))  # the e-value that e-LOND asks for
+    return max(BUDGET / 2 * share, math.pow(evidence / KAPPA, -1 / (1 - KAPPA)))
 
 
-def look_level(n_deployments: int, n_alarms: int = 0, *, budget: float = BUDGET) -> float:
-    """The p below which a channel of weight 1 alarms at one look, for each of `n_deployments` of a tenant.
-
-    The month's budget is shared evenly; alarms that proved real this month add their wealth to everybody's share.
-    """
-    share = budget / max(n_deployments, 1)
-    earned = lord_level(n_alarms + 1, range(1, n_alarms + 1), budget) if n_alarms else 0.0
-    return min(MAX_SHARE, share + earned / max(n_deployments, 1)) / LOOKS_WORTH
+def look_level(share: float, n_alarms: int = 0) -> float:
+    """The p below which a channel of weight 1 alarms at one look."""
+    return min(MAX_SHARE, month_level(share, n_alarms)) / LOOKS_WORTH

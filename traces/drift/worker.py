@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 
 from django.db import connection
 
@@ -18,13 +19,13 @@ from tenants.context import tenant_atomic
 from tenants.ids import uuid7_time
 from traces.drift import alerting, words
 from traces.drift.buckets import Bucket
-from traces.drift.budget import look_level
+from traces.drift.budget import look_level, weight
 from traces.drift.frame import Row, rows_of
 from traces.drift.observation import Observation, observe
 from traces.drift.state import dump, load
-from traces.drift.watch import Watch
-from traces.models import Decision
-from traces.models.drift import Baseline, BucketGrain, DriftAlertState, DriftQueue, DriftStanding, DriftWatch
+from traces.drift.watch import Change, Watch
+from traces.models import Decision, Deployment
+from traces.models.drift import Baseline, BucketGrain, DriftAlert, DriftKind, DriftQueue, DriftWatch
 from traces.selectors import members_of, read_contents
 
 BATCH = 500
@@ -32,7 +33,7 @@ ENOUGH = 10  # decisions waiting that are worth a look …
 PATIENCE = timedelta(minutes=5)  # … or how long fewer may wait
 LATE = timedelta(hours=1)  # behind the newest: into the baseline only
 LONG_AGO = datetime(1970, 1, 2, tzinfo=UTC)
-MONTH = timedelta(days=30)
+CHANGES = (DriftKind.BEHAVIOUR, DriftKind.INPUT)  # what the budget is of; events have limits of their own
 HOURS_KEPT = timedelta(hours=48)
 
 
@@ -171,12 +172,10 @@ def roll_into_days(deployment_id: uuid.UUID, before: datetime) -> int:
 def _watch(tenant_id: uuid.UUID, deployment_id: uuid.UUID, taken: Sequence[_Taken]) -> None:
     stored = DriftWatch.objects.select_for_update().filter(pk=deployment_id).first()  # see services.expect_change
     watch = load(bytes(stored.state)) if stored else Watch(0.0)
-    watch.set_level(_level(is_new=stored is None))
     state = stored or DriftWatch(id=deployment_id, seen_to=LONG_AGO, n_seen=0, n_late=0)
     rows = [one.row for one in taken if one.decision.occurred_at >= state.seen_to - LATE]
-    for row in rows:
-        for signal in watch.take([row]):
-            state.open_alert_id = alerting.write(tenant_id, deployment_id, signal, state.open_alert_id, row.seen.at)
+    for month, some in groupby(rows, key=lambda row: _month(row.seen.at)):
+        _watch_month(watch, state, Month.of(deployment_id, month, state.seen_to), list(some), tenant_id)
     state.state = dump(watch)
     state.n_seen += len(rows)
     state.n_late += len(taken) - len(rows)
@@ -185,12 +184,45 @@ def _watch(tenant_id: uuid.UUID, deployment_id: uuid.UUID, taken: Sequence[_Take
     state.save(force_insert=stored is None, force_update=stored is not None)
 
 
-def _level(*, is_new: bool) -> float:
-    """Today's share of the tenant's budget; alerts that people found real in the last month pay into it."""
-    since = datetime.now(UTC) - MONTH
-    real = (DriftStanding.ACKNOWLEDGED, DriftStanding.EXPECTED)
-    n_real = DriftAlertState.objects.filter(standing__in=real, changed_at__gte=since).count()
-    return look_level(DriftWatch.objects.count() + is_new, n_real)
+def _watch_month(watch: Watch, state: DriftWatch, month: "Month", rows: Sequence[Row], tenant_id: uuid.UUID) -> None:
+    watch.set_level(month.level())
+    for row in rows:
+        for signal in watch.take([row]):
+            state.open_alert_id = alerting.write(tenant_id, state.pk, signal, state.open_alert_id, row.seen.at)
+            if isinstance(signal, Change) and not signal.final:
+                month = replace(month, again=month.again + 1, n_alarms=month.n_alarms + 1)
+                watch.set_level(month.level())
+
+
+def _month(at: float) -> datetime:
+    """The beginning of the calendar month (UTC) of a moment."""
+    return datetime.fromtimestamp(at, tz=UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """A deployment's place in the tenant's budget of a month (`budget`), and how many alarms there were in it."""
+
+    known: int
+    arrival: int
+    again: int
+    n_alarms: int
+
+    @classmethod
+    def of(cls, deployment_id: uuid.UUID, month: datetime, seen_to: datetime) -> "Month":
+        """As it stands after `seen_to`: alarms count by the records' time, so that a rebuild says the same."""
+        began = uuid.UUID(int=int(month.timestamp() * 1000) << 80)  # below all ids made in the month or later
+        new = Deployment.objects.filter(pk__gte=began)
+        arrival = new.filter(pk__lte=deployment_id).count() if deployment_id >= began else 0
+        told = DriftAlert.objects.filter(
+            supersedes_id=None, kind__in=CHANGES, noticed_at__gte=month, noticed_at__lte=max(month, seen_to)
+        )
+        again = told.filter(deployment_id=deployment_id).count()
+        return cls(Deployment.objects.filter(pk__lt=began).count(), arrival, again, told.count())
+
+    def level(self) -> float:
+        """Of a look."""
+        return look_level(weight(self.known, self.arrival, self.again), self.n_alarms)
 
 
 def rebuild(tenant_id: uuid.UUID, deployment_id: uuid.UUID) -> int:

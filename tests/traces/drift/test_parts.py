@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from tests.traces.drift.made import made_rows
 from traces.drift import evidence, style, words
-from traces.drift.budget import LOOKS_WORTH, MAX_SHARE, look_level, lord_level
 from traces.drift.causes import moved, transitions
 from traces.drift.channels import Panel, probit
 from traces.drift.frame import Frame
@@ -130,10 +129,3 @@ def test_memory_keeps_whole_sessions_whatever_the_order() -> None:
     assert 100 <= len(kept) < 110 < MEMORY
     assert kept == [row for row in rows if row.seen.session in sessions]
     assert {row.seen.id for row in sample_sessions(rows[::-1], 100)} == {row.seen.id for row in kept}
-
-
-def test_the_budget_is_shared_and_earned_back() -> None:
-    assert look_level(1) == MAX_SHARE / LOOKS_WORTH
-    assert look_level(100) < look_level(1)
-    assert look_level(100, n_alarms=3) > look_level(100)
-    assert sum(lord_level(t, [], 0.2) for t in range(1, 5000)) <= 0.1 + 1e-9

@@ -15,10 +15,10 @@ from tests.factories.traces import a_decision, submit_each
 from tests.traces.drift.made import NEW, START, decisions, record
 from traces.drift import services, worker
 from traces.drift.buckets import Bucket
-from traces.drift.budget import look_level
+from traces.drift.budget import look_level, weight
 from traces.drift.selectors import get_alert, list_alerts
 from traces.drift.state import load
-from traces.models import Baseline, Decision, DriftAlert, DriftQueue, DriftWatch
+from traces.models import Baseline, Decision, Deployment, DriftAlert, DriftQueue, DriftWatch
 
 
 def deployment_of(cast: Cast) -> uuid.UUID:
@@ -155,11 +155,21 @@ def test_what_goes_on_is_told_once_in_hours(cast: Cast) -> None:
 
 
 def test_many_deployments_share_one_budget(cast: Cast) -> None:
-    record(cast, [a_decision(system=f"system-{i % 40}") for i in range(400)])
-    worker.look(cast.tenant.pk)
+    record(cast, [a_decision(system=f"system-{i}") for i in range(12)])
     worker.look(cast.tenant.pk, now=datetime.now(UTC) + worker.PATIENCE)
-    record(cast, [a_decision(system="system-1") for _ in range(10)])
-    worker.look(cast.tenant.pk)
     with tenant_atomic(cast.tenant.pk):
-        newest = max(DriftWatch.objects.all(), key=lambda row: row.n_seen)
-    assert load(bytes(newest.state)).level == look_level(40) < look_level(1)
+        levels = {load(bytes(row.state)).level for row in DriftWatch.objects.all()}
+        ids = sorted(Deployment.objects.values_list("pk", flat=True))
+        later = worker.Month.of(ids[3], datetime(2099, 1, 1, tzinfo=UTC), datetime(2099, 1, 1, tzinfo=UTC))
+    assert levels == {look_level(weight(0, arrival)) for arrival in range(1, 13)}
+    assert (later.known, later.arrival) == (12, 0)
+
+
+def test_an_alarm_leaves_less_for_the_rest_of_the_month(cast: Cast) -> None:
+    pk = an_alert(cast)
+    with tenant_atomic(cast.tenant.pk):
+        at = DriftAlert.objects.get(pk=pk).noticed_at
+        level = load(bytes(DriftWatch.objects.get().state)).level
+        next_month = worker.Month.of(deployment_of(cast), START.replace(month=10), START.replace(month=10))
+    assert at.month == START.month == 9
+    assert level == look_level(weight(0, 1, again=1), n_alarms=1) < next_month.level()
