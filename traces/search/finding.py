@@ -1,12 +1,12 @@
 """Decisions by their words: the index finds candidates, the content itself decides about phrases."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Subquery
 
 from tenants.context import current_tenant_id
 from traces.contents import members_of, read_contents
@@ -16,6 +16,7 @@ from traces.search.subsets import FEW, asked_of_each, beyond_now, count_few, loo
 from traces.search.words import Wanted, content_texts, token
 
 RARE = 10_000  # a word's decisions are counted so far, to begin with the rarest
+SAMPLED = 300  # the newest of the rarest word, asked for the others
 OPENED_AT_ONCE = 60  # a page of fifty, and a little more
 
 
@@ -48,13 +49,33 @@ def page_with_words(wanted: Wanted) -> Q:
         )
     if 0 < n_rows <= FEW:
         return looked_up(together, "id", n_rows)
+    frequent = [rows for _, rows in others]
+    if n_rows and _seem_many(rarest, frequent, n_rows):
+        return _walked((rarest, *frequent))
     ids = list(together.values_list("id", flat=True)[: FEW + 1]) if n_rows else []
     if len(ids) <= FEW:  # none of them is rare, but together they are
         return one_of(ids)
-    condition = asked_of_each(rarest, "id")
-    for _, rows in others:
+    return _walked((rarest, *frequent))
+
+
+def _walked(by_word: Iterable[QuerySet[SearchToken]]) -> Q:
+    """Each decision, from the newest on, is asked for every word."""
+    condition = Q()
+    for rows in by_word:
         condition &= asked_of_each(rows, "id")
     return condition
+
+
+def _seem_many(rarest: QuerySet[SearchToken], others: Sequence[QuerySet[SearchToken]], n_rows: int) -> bool:
+    """Whether the newest of the rarest word have the others so often that more than `FEW` of all `n_rows` will.
+
+    It only chooses the way: a wrong guess costs time, and changes no answer.
+    """
+    oldest = rarest.order_by("-id").values_list("id", flat=True)[SAMPLED - 1 : SAMPLED]
+    sampled = rarest.filter(id__gte=Subquery(oldest))
+    for rows in others:
+        sampled = sampled.filter(asked_of_each(rows, "id", of="id"))
+    return sampled.order_by().count() * n_rows > FEW * SAMPLED
 
 
 def _by_word(wanted: Wanted) -> list[QuerySet[SearchToken]]:

@@ -74,6 +74,7 @@ def test_looked_up_or_asked_of_each_it_is_the_same(
 ) -> None:
     for module in (subsets, finding):
         monkeypatch.setattr(module, "FEW", few)
+    monkeypatch.setattr(finding, "SAMPLED", 2)
     wanted = DecisionFilter.from_query(FILTERS[name])
     with tenant_atomic(archive.tenant.pk):
         expected = list(filtered(wanted).order_by("-occurred_at", "-id").values_list("pk", flat=True))
