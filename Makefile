@@ -9,7 +9,7 @@ WITH_SERVERS := $(BIN)/python -m config test-env --
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev stop services secrets test lint format types checks unit journeys clients bench faults backup restore drill clean reset
+.PHONY: help install demo dev stop services secrets test lint format types checks unit journeys screenshots clients bench faults backup restore drill clean reset
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | while IFS='|' read -r name text; do \
@@ -60,6 +60,9 @@ unit: install ## pytest on real servers; ARGS= for pytest
 
 journeys: install ## pytest in a browser (needs chromium); ARGS= for pytest
 	$(BIN)/python -m pytest tests/journeys $(ARGS)
+
+screenshots: install ## every page by its links, two widths, two themes, asked by axe (needs chromium); ARGS="--to FOLDER"
+	$(BIN)/python -m tests.gallery $(ARGS)
 
 clients: install .venv-clients/.installed ## run the clients that applications use, in a .venv-clients of their own; ARGS= for pytest
 	$(BIN)/python -m pytest tests/clients $(ARGS)

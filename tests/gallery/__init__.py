@@ -1,0 +1,1 @@
+"""Every page of the site, reached by its links, looked at wide and narrow, light and dark."""
