@@ -20,6 +20,7 @@ from traces.meaning.feedback import judged
 from traces.models import FAILED, Decision, Deployment, ModelVersion, Pairing, RuleHit, Submission
 from traces.recording import key_id
 from traces.search.finding import page_with_phrases, page_with_words, with_phrases, with_words
+from traces.search.newest import Newest
 from traces.search.subsets import beyond_now, named_in, one_of
 from traces.search.words import Wanted, read_wanted
 
@@ -276,10 +277,12 @@ def _said(wanted: DecisionFilter, place: Cursor | None, enough: int) -> _Said:
     found = _identified_or_sought(wanted)
     if isinstance(found, Q):
         return _Said(found)
-    if not found.phrases:
-        return _Said(page_with_words(found), by_words=True)
     rows = _from_place(_beside_subsets(wanted), place, every=True).filter(_named(wanted)).order_by(*_order(place))
-    told = page_with_phrases(rows, found, CANDIDATES, enough)
+    n_wanted = CANDIDATES + 1 if found.phrases else enough
+    newest = None if place and place.newer else Newest(rows, n_wanted, place.occurred_at if place else None)
+    if not found.phrases:
+        return _Said(page_with_words(found, newest), by_words=True)
+    told = page_with_phrases(rows, found, CANDIDATES, enough, newest)
     reached = Cursor(told.reached[1], told.reached[0]) if told.reached else None
     return _Said(one_of(told.ids), reached, by_words=True)
 

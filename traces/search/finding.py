@@ -12,6 +12,7 @@ from tenants.context import current_tenant_id
 from traces.contents import members_of, read_contents
 from traces.models import Decision, SearchToken
 from traces.search.indexing import search_key
+from traces.search.newest import RECENT, Newest, newest_of
 from traces.search.subsets import FEW, asked_of_each, beyond_now, count_few, looked_up, named_in, one_of
 from traces.search.words import Wanted, content_texts, token
 
@@ -36,8 +37,11 @@ def with_words(wanted: Wanted) -> Q:
     return condition
 
 
-def page_with_words(wanted: Wanted) -> Q:
-    """The same for a page of the newest (see `traces.search.subsets`), from the rarest word on."""
+def page_with_words(wanted: Wanted, newest: Newest | None = None) -> Q:
+    """The same for a page (see `traces.search.subsets`), from the rarest word on.
+
+    Where it is told which `newest` are wanted, older ones may be left out.
+    """
     (n_rows, rarest), *others = sorted(((count_few(rows, RARE), rows) for rows in _by_word(wanted)), key=itemgetter(0))
     if not others:
         return named_in(rarest, "id")
@@ -47,6 +51,8 @@ def page_with_words(wanted: Wanted) -> Q:
         together = together.filter(
             looked_up(rows, "id", n_other, of="id") if read else asked_of_each(rows, "id", of="id")
         )
+    if newest and n_rows > RECENT and (condition := newest_of(rarest, together, newest)):
+        return condition
     if 0 < n_rows <= FEW:
         return looked_up(together, "id", n_rows)
     frequent = [rows for _, rows in others]
@@ -90,9 +96,12 @@ def with_phrases(rows: QuerySet[Decision], wanted: Wanted) -> list[uuid.UUID]:
     return [pk for chunk in chunks for pk in _holding(chunk, wanted)]
 
 
-def page_with_phrases(rows: QuerySet[Decision], wanted: Wanted, limit: int, enough: int) -> Found:
+def page_with_phrases(
+    rows: QuerySet[Decision], wanted: Wanted, limit: int, enough: int, newest: Newest | None = None
+) -> Found:
     """The first of `rows`, in order, that hold every phrase: until there are enough, or `limit` were looked at."""
-    candidates = list(rows.filter(page_with_words(wanted)).values_list("pk", "occurred_at")[: limit + 1])
+    held = page_with_words(wanted, newest)
+    candidates = list(rows.filter(held).values_list("pk", "occurred_at")[: limit + 1])
     looked_at, ids = candidates[:limit], list[uuid.UUID]()
     for at in range(0, len(looked_at), OPENED_AT_ONCE):
         ids += _holding([pk for pk, _ in looked_at[at : at + OPENED_AT_ONCE]], wanted)

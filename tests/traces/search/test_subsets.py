@@ -1,5 +1,6 @@
 """Pages narrowed by words, policy hits and feedback: the same rows whichever way the database is sent."""
 
+import random
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -15,7 +16,7 @@ from tests.factories.traces import a_decision, submit, submit_each
 from tests.traces.meaning.test_feedback import give
 from traces import selectors
 from traces.models import Pairing
-from traces.search import finding, subsets
+from traces.search import finding, newest, subsets
 from traces.search.indexing import index_words
 from traces.selectors import DecisionFilter, filtered, page
 
@@ -54,7 +55,7 @@ def archive(cast: Cast) -> Cast:
     return cast
 
 
-def walked(wanted: DecisionFilter, size: int) -> list[uuid.UUID]:
+def walked(wanted: DecisionFilter, size: int, *, and_back: bool = True) -> list[uuid.UUID]:
     """What its pages show, from the newest on; and each page's way back shows what was before it."""
     there: list[uuid.UUID] = []
     shown = page(wanted, "", size)
@@ -63,17 +64,19 @@ def walked(wanted: DecisionFilter, size: int) -> list[uuid.UUID]:
         if not shown.older:
             return there
         before, shown = shown, page(wanted, shown.older, size)
-        if shown.newer and before.decisions:
+        if and_back and shown.newer and before.decisions:
             assert page(wanted, shown.newer, size).decisions == before.decisions
 
 
-@pytest.mark.parametrize("few", [0, 3, 1_000])
+@pytest.mark.parametrize(("few", "recent"), [(0, 1_000), (3, 1_000), (1_000, 1_000), (3, 6), (1_000, 13)])
 @pytest.mark.parametrize("name", FILTERS)
 def test_looked_up_or_asked_of_each_it_is_the_same(
-    archive: Cast, monkeypatch: pytest.MonkeyPatch, name: str, few: int
+    archive: Cast, monkeypatch: pytest.MonkeyPatch, name: str, few: int, recent: int
 ) -> None:
     for module in (subsets, finding):
         monkeypatch.setattr(module, "FEW", few)
+    for module in (finding, newest):
+        monkeypatch.setattr(module, "RECENT", recent)
     monkeypatch.setattr(finding, "SAMPLED", 2)
     wanted = DecisionFilter.from_query(FILTERS[name])
     with tenant_atomic(archive.tenant.pk):
@@ -81,6 +84,25 @@ def test_looked_up_or_asked_of_each_it_is_the_same(
         assert walked(wanted, 4) == expected
         assert walked(wanted, 100) == expected
     assert bool(expected) == ("never" not in name and "nobody" not in name)
+
+
+@pytest.mark.parametrize("strays", [0, 1_000])
+@pytest.mark.parametrize("q", ["moon income", '"the moon" income'])
+def test_the_newest_are_found_whenever_they_were_received(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch, q: str, strays: int
+) -> None:
+    for module in (finding, newest):
+        monkeypatch.setattr(module, "RECENT", 12)
+    monkeypatch.setattr(newest, "STRAYS", strays)
+    monkeypatch.setattr(selectors, "CANDIDATES", 5)
+    began, hours = datetime.now(UTC), random.Random(7).sample(range(-40, 40), 40)
+    when = [(began + timedelta(hours=hour)).isoformat() for hour in hours]
+    submit_each(cast, [a_decision(output=SAYINGS[n % 2], occurred_at=when[n]) for n in range(40)])
+    index_words(cast.tenant.pk)
+    with tenant_atomic(cast.tenant.pk):
+        expected = list(filtered(DecisionFilter(q=q)).order_by("-occurred_at", "-id").values_list("pk", flat=True))
+        assert walked(DecisionFilter(q=q), 4, and_back='"' not in q) == expected  # back, other candidates are compared
+    assert len(expected) == {"m": 40, '"': 20}[q[0]]
 
 
 def test_a_phrase_is_compared_with_so_many_a_page_and_the_next_goes_on(
