@@ -12,6 +12,7 @@ import tenants.urls
 import traces.otlp.urls
 import traces.urls
 from config import health, home
+from config.mcp import mcp
 from config.metrics import metrics
 
 page_patterns = [
@@ -35,6 +36,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/openapi.json", login_not_required(SpectacularJSONAPIView.as_view()), name="openapi"),
     path("api/docs/", login_not_required(SpectacularSwaggerSplitView.as_view(url_name="openapi")), name="api-docs"),
     *traces.otlp.urls.urlpatterns,
+    path("mcp", mcp, name="api-mcp"),
     path(
         "admin/login/",
         login_not_required(RedirectView.as_view(pattern_name="login", query_string=True)),

@@ -155,6 +155,7 @@ NEEDS: Mapping[str, Mapping[str, str]] = {
     "api-otlp-opik-traces": {WRITE: "decision.write"},
     "api-otlp-opik-logs": {WRITE: "decision.write"},
     "api-otlp-opik-metrics": {},
+    "api-mcp": {WRITE: "decision.read"},
     "api-cases": {READ: "case.read", WRITE: "case.create"},
     "api-case": {READ: "case.read"},
     "api-case-transitions": {WRITE: "case.create"},
