@@ -7,26 +7,29 @@ from an index, so that the page costs the same however many there are.
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import connection
 from django.db.models import Case, CharField, F, Min, Q, Sum, Value, When
 
-from tenants.context import current_tenant_id
 from tenants.models import SourceSystem
-from traces.costs.spending import GRAINS, PLACES, STEPS, SUBJECTS, UsageQuery, narrowed, rows_of
+from traces.costs.dearest import dearest
+from traces.costs.spending import PLACES, SUBJECTS, UsageQuery, narrowed, rows_of
 from traces.models import Deployment, ModelVersion
 from traces.models.cost import UsageRollup
 
-RANKED = 500
-DEAREST = 25  # subjects looked at in each step
+RANKED, LISTED, MOVERS = 500, 25, 5  # values of a place; of them, and of users and sessions, those that are shown
 COST = F("cost_micros") + F("restated_micros")
 FIGURES = ("cost", "before", "n", "n_before", "n_unpriced", "n_cached", "tokens", "saved")
 PLACE = ("deployment_id", "model_version_id", "outcome", "currency")
-ASKED = {"source": "source_id", "agent": "agent"}  # told apart only where the page is by them
+# The column behind a dimension. Sources and agents are told apart only where the page is by them.
+COLUMN = {
+    "system": "deployment_id", "environment": "deployment_id", "task": "deployment_id",
+    "provider": "model_version_id", "model": "model_version_id", "version": "model_version_id",
+    "prompt": "model_version_id", "source": "source_id", "agent": "agent", "outcome": "outcome",
+}  # fmt: skip
 NOW = {
     "sum_cost": Sum(COST),
     "sum_n": Sum("n"),
@@ -36,13 +39,6 @@ NOW = {
     "sum_saved": Sum("saved_micros"),
 }
 BEFORE = {"sum_before": Sum(COST), "sum_n_before": Sum("n")}
-_DEAREST = """
-SELECT DISTINCT value FROM generate_series(%s::timestamptz, %s::timestamptz - %s::interval, %s::interval) AS step
- CROSS JOIN LATERAL (
-    SELECT value FROM traces_subjectrollup
-     WHERE tenant_id = %s AND kind = %s AND grain = %s AND currency = %s AND bucket = step
-     ORDER BY cost_micros DESC LIMIT %s) AS dearest
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,58 +68,65 @@ class Ranked:
 
 @dataclass(frozen=True, slots=True)
 class Combination:
-    """Usage of one combination of places, by name."""
+    """Usage of one combination of places, by name; before the window only by the query's dimension."""
 
+    key: Any  # what stands in the dimension's column
     names: dict[str, str]
     currency: str
-    first: datetime | None  # in the window; None: only before it
+    first: datetime | None  # in the window; None: this is the time before it
     figures: tuple[int, ...]  # in the order of `FIGURES`
 
 
 def combinations(wanted: UsageQuery) -> list[Combination]:
-    """Every combination of places in the window and the one before; nothing where a user or a session narrows."""
+    """Every combination of places in the window, and what each value of the dimension was before; nothing where a
+    user or a session narrows.
+
+    A window is read by itself: a sum with a condition costs twice as much.
+    """
     if set(wanted.narrow) & set(SUBJECTS):
         return []
-    keys = (*PLACE, *(column for name, column in ASKED.items() if name == wanted.group))
-    now = _by_place(wanted, keys, first=Min("bucket"), **NOW)
-    before = _by_place(wanted.before(), keys, **BEFORE)
-    names = _Names([*now.values(), *before.values()])
+    column = COLUMN.get(wanted.group, "deployment_id")
+    keys = dict.fromkeys((*PLACE, column))
+    now = narrowed(UsageRollup.objects.all(), wanted).values(*keys).annotate(first=Min("bucket"), **NOW)
+    before = narrowed(UsageRollup.objects.all(), wanted.before()).values(column, "currency").annotate(**BEFORE)
+    rows: list[dict[str, Any]] = [*now, *before]
+    names = _Names(rows)
     return [
-        Combination(names.of(row), row["currency"], row.get("first"), _figures_in(row))
-        for row in (before.get(key, {}) | now.get(key, {}) for key in now | before)
+        Combination(row[column], names.of(row), row["currency"], row.get("first"), _figures_in(row)) for row in rows
     ]
-
-
-def _by_place(wanted: UsageQuery, keys: Sequence[str], **figures: Any) -> dict[tuple[Any, ...], dict[str, Any]]:
-    """One window's rows, by place. A window is read by itself: a sum with a condition costs twice as much."""
-    rows = narrowed(UsageRollup.objects.all(), wanted).values(*keys)
-    return {tuple(row[name] for name in keys): row for row in rows.annotate(**figures)}
 
 
 class _Names:
     """What the ids of some rows stand for: a query a kind, whatever the number of rows."""
 
     def __init__(self, rows: Sequence[dict[str, Any]]) -> None:
-        self.deployments = Deployment.objects.in_bulk({row["deployment_id"] for row in rows})
-        self.models = ModelVersion.objects.in_bulk({row["model_version_id"] for row in rows})
-        sources = {row["source_id"] for row in rows if "source_id" in row}
-        self.sources: dict[uuid.UUID, SourceSystem] = SourceSystem.objects.in_bulk(sources) if sources else {}
+        self.places: dict[uuid.UUID, dict[str, str]] = {
+            pk: {"system": one.system, "environment": one.environment, "task": one.task}
+            for pk, one in _by_id(Deployment, "deployment_id", rows).items()
+        }
+        self.places |= {
+            pk: {
+                "provider": one.provider,
+                "model": one.name,
+                "version": one.version,
+                "prompt": f"{one.prompt_name} v{one.prompt_version}",
+            }
+            for pk, one in _by_id(ModelVersion, "model_version_id", rows).items()
+        }
+        self.places |= {pk: {"source": one.name} for pk, one in _by_id(SourceSystem, "source_id", rows).items()}
 
     def of(self, row: dict[str, Any]) -> dict[str, str]:
-        """The names of one row, by dimension."""
-        deployment, model = self.deployments[row["deployment_id"]], self.models[row["model_version_id"]]
-        return {
-            "system": deployment.system,
-            "environment": deployment.environment,
-            "task": deployment.task,
-            "provider": model.provider,
-            "model": model.name,
-            "version": model.version,
-            "prompt": f"{model.prompt_name} v{model.prompt_version}",
-            "source": self.sources[row["source_id"]].name if "source_id" in row else "",
-            "agent": row.get("agent", ""),
-            "outcome": row["outcome"],
-        }
+        """The names of one row, by dimension: of those that it has."""
+        names: dict[str, str] = {name: row[name] for name in ("agent", "outcome") if name in row}
+        for column in ("deployment_id", "model_version_id", "source_id"):
+            if column in row:
+                names |= self.places[row[column]]
+        return names
+
+
+def _by_id(model: Any, column: str, rows: Sequence[dict[str, Any]]) -> dict[uuid.UUID, Any]:
+    wanted = {row[column] for row in rows if column in row}
+    return model.objects.in_bulk(wanted) if wanted else {}
 
 
 def _figures(wanted: UsageQuery) -> dict[str, Any]:
@@ -140,22 +143,24 @@ def _figures_in(row: dict[str, Any]) -> tuple[int, ...]:
     return tuple(int(row.get(f"sum_{name}", 0)) for name in FIGURES)
 
 
-def currencies_of(found: Iterable[Combination]) -> list[str]:
+def currencies_of(wanted: UsageQuery, found: Iterable[Combination]) -> list[str]:
     """The currencies of the window, the one with the most decisions first."""
     counted: dict[str, int] = defaultdict(int)
     for one in found:
-        if one.currency:
-            counted[one.currency] += one.figures[FIGURES.index("n")]
-    return sorted(counted, key=lambda currency: (-counted[currency], currency))
+        counted[one.currency] += one.figures[FIGURES.index("n")]
+    if set(wanted.narrow) & set(SUBJECTS):
+        rows = rows_of(wanted).values("currency").annotate(total=Sum("n"))
+        counted |= dict(rows.values_list("currency", "total"))
+    return sorted((one for one in counted if one), key=lambda currency: (-counted[currency], currency))
 
 
 def ranking(wanted: UsageQuery, found: Sequence[Combination], currency: str) -> list[Ranked]:
     """Values of the query's dimension by what they cost in the window, the dearest first."""
     if wanted.group in PLACES and not set(wanted.narrow) & set(SUBJECTS):
         return ranked_by(wanted.group, found, currency)
+    if wanted.group in SUBJECTS and not set(wanted.narrow) & set(SUBJECTS):
+        return [Ranked(value, *figures) for value, figures in dearest(wanted, currency, LISTED, MOVERS)]
     rows = rows_of(wanted.with_before()).filter(currency__in=("", currency))
-    if not wanted.narrow:
-        rows = rows.filter(value__in=_dearest(wanted, currency))
     grouped = rows.values("label").annotate(**_figures(wanted)).order_by("-sum_cost", "-sum_n", "label")
     return [Ranked(row["label"], *_figures_in(row)) for row in grouped[:RANKED]]
 
@@ -172,27 +177,20 @@ def ranked_by(group: str, found: Sequence[Combination], currency: str) -> list[R
     return sorted(ranked, key=lambda one: (-one.cost, -one.n, one.value))[:RANKED]
 
 
-def _dearest(wanted: UsageQuery, currency: str) -> list[str]:
-    """The dearest users or sessions of each step of both windows. One that is never among the dearest of its step is
-    left out; what it used is in "all others"."""
-    step, kind, grain = STEPS[wanted.grain], SUBJECTS[wanted.group], GRAINS[wanted.grain]
-    steps: list[Any] = [wanted.with_before().since, wanted.until, step, step]
-    with connection.cursor() as cursor:
-        cursor.execute(_DEAREST, [*steps, current_tenant_id(), kind, grain, currency, DEAREST])
-        return [row[0] for row in cursor.fetchall()]
+def total_of(found: Sequence[Combination], ranked: Iterable[Ranked], currency: str) -> Ranked:
+    """Everything together: of the combinations or, where a user or a session narrows, of the values ranked."""
+    figures = [one.figures for one in found if one.currency in ("", currency)] or [
+        tuple(getattr(one, name) for name in FIGURES) for one in ranked
+    ]
+    return Ranked("", *(sum(column) for column in zip(*figures, strict=True)))
 
 
-def total_of(ranked: Iterable[Ranked]) -> Ranked:
-    """Everything together."""
-    sums = [0] * len(FIGURES)
-    for one in ranked:
-        for place, name in enumerate(FIGURES):
-            sums[place] += getattr(one, name)
-    return Ranked("", *sums)
-
-
-def series(wanted: UsageQuery, currency: str, shown: Sequence[str]) -> dict[tuple[datetime, str | None], int]:
+def series(
+    wanted: UsageQuery, found: Sequence[Combination], currency: str, shown: Sequence[str]
+) -> dict[tuple[datetime, str | None], int]:
     """Cost by step and value, for the values shown; what all others cost together is under None."""
+    if found and wanted.group in PLACES:
+        return _series_of_places(wanted, found, currency, set(shown))
     rows = rows_of(wanted).filter(currency=currency)
     if wanted.group in SUBJECTS:  # only those that are shown, from their index; the rest is what is left of everything
         rows = rows.filter(label__in=shown)
@@ -206,6 +204,22 @@ def series(wanted: UsageQuery, currency: str, shown: Sequence[str]) -> dict[tupl
         for (at, _), cost in values.items():
             rest[at] = rest.get(at, 0) - cost
         values |= {(at, None): cost for at, cost in rest.items() if cost > 0}
+    return values
+
+
+def _series_of_places(
+    wanted: UsageQuery, found: Sequence[Combination], currency: str, shown: Collection[str]
+) -> dict[tuple[datetime, str | None], int]:
+    """The same by the column alone: names were read already, and joining them to every row costs more than the sums."""
+    names = {one.key: one.names[wanted.group] for one in found}
+    column = COLUMN[wanted.group]
+    rows = narrowed(UsageRollup.objects.all(), wanted).filter(currency=currency)
+    values: dict[tuple[datetime, str | None], int] = defaultdict(int)
+    for key, at, total in (
+        rows.values(column, "bucket").annotate(total=Sum(COST)).values_list(column, "bucket", "total")
+    ):
+        name = names.get(key)
+        values[at, name if name in shown else None] += int(total)
     return values
 
 

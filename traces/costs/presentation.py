@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,11 +13,11 @@ from django.urls import reverse
 
 from traces.costs.budgets import DAY, Standing, midnight, per_cent
 from traces.costs.charts import Bars, Stack, money, stacked_bars
-from traces.costs.overview import Combination, Ranked
+from traces.costs.overview import LISTED, MOVERS, Combination, Ranked
 from traces.costs.spending import SUBJECTS, UsageQuery
 from traces.models.cost import AlertKind, AnomalyKind, Budget, BudgetAlert, BudgetScope, CostAnomaly, OnExceed, Period
 
-STACKED, LISTED, MOVERS, UNIT_ROWS = 6, 25, 5, 10
+STACKED, UNIT_ROWS = 6, 10
 LABELS = {
     "system": "System", "environment": "Environment", "task": "Task", "provider": "Provider", "model": "Model",
     "version": "Model version", "prompt": "Prompt", "source": "Source", "agent": "Agent", "outcome": "Outcome",
@@ -38,14 +39,27 @@ def moment_text(at: datetime) -> str:
     return f"{at:%Y-%m-%d}" if at == midnight(at) else at.isoformat().replace("+00:00", "Z")
 
 
-def drill_url(slug: str, wanted: UsageQuery, value: str, since: datetime, until: datetime) -> str:
-    """Where a bar leads: its decisions, or, by a dimension that those are not listed by, the sessions in it."""
-    span = {"since": moment_text(since), "until": moment_text(until)}
+def drill_url(slug: str, wanted: UsageQuery, value: str) -> str:
+    """Where a line of the whole window leads."""
+    return drill_urls(slug, wanted, value, [span_text(wanted.since, wanted.until)])[0]
+
+
+def span_text(since: datetime, until: datetime) -> str:
+    """A span as a part of an address."""
+    return urlencode({"since": moment_text(since), "until": moment_text(until)})
+
+
+def drill_urls(slug: str, wanted: UsageQuery, value: str, spans: Sequence[str]) -> list[str]:
+    """Where the bars of a value lead, for each span: its decisions, or, by a dimension that those are not listed by,
+    what is in it by another one. A chart has hundreds of bars: what they share is put together once."""
     narrowed = {**wanted.narrow, wanted.group: value}
     if value and set(narrowed) <= DECISION_FILTERS:
-        return f"{reverse('decision-list', args=[slug])}?{urlencode(span | narrowed)}"
-    query = span | {name: text for name, text in narrowed.items() if text}
-    return f"{reverse('usage', args=[slug])}?{urlencode(query | {'group': next_group(narrowed)})}"
+        path, rest = reverse("decision-list", args=[slug]), narrowed
+    else:
+        path = reverse("usage", args=[slug])
+        rest = {name: text for name, text in narrowed.items() if text} | {"group": next_group(narrowed)}
+    shared = urlencode(rest)
+    return [f"{path}?{span}&{shared}" for span in spans]
 
 
 def next_group(narrowed: Mapping[str, str]) -> str:
@@ -56,13 +70,13 @@ def next_group(narrowed: Mapping[str, str]) -> str:
 def chart(slug: str, wanted: UsageQuery, ranked: Sequence[Ranked], values: Mapping[Any, int], currency: str) -> Bars:
     """Spending over time, the dearest values told apart, all others on top of them."""
     buckets = wanted.buckets()
-    ends = [*buckets[1:], wanted.until]
+    spans = [span_text(at, end) for at, end in pairwise([*buckets, wanted.until])]
     stacks = [
         Stack(
             one.value,
             named(one.value, wanted.group),
             f"p{place}",
-            {at: drill_url(slug, wanted, one.value, at, end) for at, end in zip(buckets, ends, strict=True)},
+            dict(zip(buckets, drill_urls(slug, wanted, one.value, spans), strict=True)),
         )
         for place, one in enumerate(ranked[:STACKED])
         if one.cost > 0
@@ -86,7 +100,7 @@ def value_rows(
             "tokens": one.tokens,
             "saved": money(one.saved, currency) if one.saved else "",
             "n_unpriced": one.n_unpriced,
-            "decisions_url": drill_url(slug, wanted, one.value, wanted.since, wanted.until),
+            "decisions_url": drill_url(slug, wanted, one.value),
             "narrow_url": narrow_url(page_url, query, wanted.group, one.value),
         }
         for place, one in enumerate(ranked[:LISTED])
@@ -120,7 +134,7 @@ def movers(ranked: Sequence[Ranked], wanted: UsageQuery, currency: str, slug: st
             "delta": f"{'+' if one.change > 0 else '−'}{money(abs(one.change), currency)}",
             "is_up": one.change > 0,
             "note": f"{money(one.before, currency)} before, {money(one.cost, currency)} now",
-            "url": drill_url(slug, wanted, one.value, wanted.since, wanted.until),
+            "url": drill_url(slug, wanted, one.value),
         }
         for one in moved
     ]

@@ -56,12 +56,12 @@ def _with_days(query: dict[str, str], now: datetime) -> dict[str, str]:
 def _usage_context(request: TenantRequest, wanted: UsageQuery, query: dict[str, str], now: datetime) -> dict[str, Any]:
     slug, page_url = request.seat.slug, reverse("usage", args=[request.seat.slug])
     found = overview.combinations(wanted)
-    currencies = overview.currencies_of(found)
+    currencies = overview.currencies_of(wanted, found)
     currency = query.get("currency") or (currencies[0] if currencies else "USD")
     ranked = overview.ranking(wanted, found, currency)
-    total = overview.total_of(overview.ranked_by("system", found, currency) if found else ranked)
+    total = overview.total_of(found, ranked, currency)
     shown = [one.value for one in ranked[: presentation.STACKED] if one.cost > 0]
-    values = overview.series(wanted, currency, shown)
+    values = overview.series(wanted, found, currency, shown)
     budgets = budgeting.live_budgets()
     standing = budgeting.standings(budgets, now) if budgets else {}
     kept = {name: text for name, text in query.items() if name not in ("cursor", "format")}

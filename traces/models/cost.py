@@ -132,6 +132,9 @@ class SubjectKind(models.IntegerChoices):
     SESSION = 2, "Session"
 
 
+DEAREST_FIRST = (models.F("cost_micros") + models.F("restated_micros")).desc()
+
+
 class SubjectRollup(Measures):
     """Usage by minute, hour and day of each user and each session."""
 
@@ -142,8 +145,27 @@ class SubjectRollup(Measures):
     class Meta(Measures.Meta):
         indexes = (
             models.Index(fields=("tenant", "kind", "value", "grain", "bucket"), name="subject_rollup_value"),
+            # The dearest of an hour or a day, everywhere and in one deployment: `costs.dearest`. Nothing ranks minutes.
             models.Index(
-                fields=("tenant", "kind", "grain", "currency", "bucket", "-cost_micros"), name="subject_rollup_dearest"
+                "tenant",
+                "kind",
+                "grain",
+                "currency",
+                "bucket",
+                DEAREST_FIRST,
+                name="subject_rollup_dearest",
+                condition=models.Q(grain__gt=Grain.MINUTE),
+            ),
+            models.Index(
+                "tenant",
+                "kind",
+                "grain",
+                "deployment",
+                "currency",
+                "bucket",
+                DEAREST_FIRST,
+                name="subject_rollup_dearest_in",
+                condition=models.Q(grain__gt=Grain.MINUTE),
             ),
         )
 

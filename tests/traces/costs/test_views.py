@@ -15,6 +15,7 @@ from tests.factories.traces import a_decision, submit, submit_each
 from tests.tenants.test_pages import browser, text_of, url
 from traces.costs.budgeting import BudgetTerms, create_budget, watch_budgets
 from traces.costs.rollups import roll_up
+from traces.costs.services import record_price
 from traces.costs.views import usage
 from traces.models import Budget
 
@@ -43,6 +44,13 @@ def test_the_page_says_what_was_spent_and_what_has_no_price(cast: Cast) -> None:
     assert "2 decisions without a price" in shown
     assert re.search(r"claims.*?unpriced", shown, re.DOTALL)
     assert "own" in page(cast, group="model")
+
+
+def test_one_user_is_shown_in_the_currency_that_was_paid(cast: Cast) -> None:
+    record_price(by=cast.owner, document={"model": "own", "currency": "EUR", "rates": {"input": "1"}})
+    use(cast, 3, user="u-1", model={"provider": "acme", "name": "own"})
+    assert "1.20 EUR" in page(cast, user="u-1")
+    assert "1.20 EUR" in page(cast, group="user")
 
 
 def test_nothing_used_says_so(cast: Cast) -> None:
