@@ -6,6 +6,7 @@ the next round, and its lag is seen in its `LedgerAnchor` rows.
 """
 
 import fcntl
+import io
 import json
 import logging
 import os
@@ -31,7 +32,10 @@ logger = logging.getLogger("affidavit.anchors")
 
 @dataclass(frozen=True, slots=True)
 class FileSink:
-    """One JSON line a head, appended and synced, in a folder on another volume."""
+    """One JSON line a head, appended and synced, in a folder on another volume.
+
+    A line is whole or not there: what could not be written is taken back, and what a crash cut short is ended first.
+    """
 
     folder: Path
     name: str = "file"
@@ -41,13 +45,33 @@ class FileSink:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self.folder / "checkpoints.jsonl"
         line = json.dumps({"at": datetime.now(UTC).isoformat(), "tenant": str(head.tenant_id), "note": head.note})
-        with path.open("ab") as file:
+        with path.open("a+b", buffering=0) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            position = file.seek(0, os.SEEK_END)
-            file.write(line.encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+            position = _end(file)
+            try:
+                _write_whole(file.fileno(), line.encode() + b"\n")
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(position)
+                raise
         return Anchored(str(position).encode(), f"{path} at byte {position:,}")
+
+
+def _end(file: io.FileIO) -> int:
+    """Where the next line begins: behind the last, which gets its end if a crash took it."""
+    position = file.seek(0, os.SEEK_END)
+    if position:
+        file.seek(-1, os.SEEK_END)
+        if file.read(1) != b"\n":
+            _write_whole(file.fileno(), b"\n")
+            position += 1
+    return position
+
+
+def _write_whole(descriptor: int, data: bytes) -> None:
+    """A disk that fills up takes a part first, and refuses the rest."""
+    while data:
+        data = data[os.write(descriptor, data) :]
 
 
 def configured_sinks() -> list[Sink]:
