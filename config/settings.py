@@ -60,6 +60,15 @@ AFFIDAVIT_ANCHOR_DIR = env_str("AFFIDAVIT_ANCHOR_DIR", AFFIDAVIT_HOME and f"{AFF
 AFFIDAVIT_TSA_URL = env_str("AFFIDAVIT_TSA_URL")  # RFC 3161 time-stamping authority; empty: none
 AFFIDAVIT_TSA_ROOTS = env_str("AFFIDAVIT_TSA_ROOTS")  # PEM file: the certificates that its tokens must lead to
 AFFIDAVIT_WITNESS_URL = env_str("AFFIDAVIT_WITNESS_URL")  # C2SP witness; empty: none
+AFFIDAVIT_S3_BUCKET = env_str("AFFIDAVIT_S3_BUCKET")  # with Object Lock: a copy of every log; empty: none
+AFFIDAVIT_S3_PREFIX = env_str("AFFIDAVIT_S3_PREFIX")
+AFFIDAVIT_S3_ENDPOINT = env_str("AFFIDAVIT_S3_ENDPOINT")  # of a store that is not Amazon's
+AFFIDAVIT_S3_RETAIN_DAYS = env_int("AFFIDAVIT_S3_RETAIN_DAYS", 0)  # in compliance mode; 0: the bucket's own rule
+AFFIDAVIT_SYSLOG = env_str("AFFIDAVIT_SYSLOG")  # tcp://host:601 or tls://host:6514, a line a leaf; empty: none
+AFFIDAVIT_SYSLOG_ROOTS = env_str("AFFIDAVIT_SYSLOG_ROOTS")  # PEM file; empty: the system's
+AFFIDAVIT_SYSLOG_BODIES = env_bool(
+    "AFFIDAVIT_SYSLOG_BODIES"
+)  # with the events' own words, which nobody can erase there
 AFFIDAVIT_JUDGE_URL = env_str("AFFIDAVIT_JUDGE_URL")  # OpenAI-compatible, up to /v1; empty: no model judges answers
 AFFIDAVIT_JUDGE_MODEL = env_str("AFFIDAVIT_JUDGE_MODEL")
 AFFIDAVIT_JUDGE_KEY = env_secret("AFFIDAVIT_JUDGE_KEY")

@@ -1,8 +1,9 @@
 """Places outside the database that hold our heads, so that a rewritten log meets its own past.
 
 A sink takes a signed head and answers with something to keep: a position in a file, a time-stamp token (RFC 3161), a
-witness's cosignature (c2sp.org/tlog-witness). Anchoring never holds up recording: a sink that fails is tried again at
-the next round, and its lag is seen in its `LedgerAnchor` rows.
+witness's cosignature (c2sp.org/tlog-witness), the version of a locked object, the size up to which lines went out.
+Anchoring never holds up recording: a sink that fails is tried again at the next round, and its lag is seen in its
+`LedgerAnchor` rows.
 """
 
 import fcntl
@@ -21,7 +22,9 @@ from django.core.exceptions import ImproperlyConfigured
 
 from tenants.context import tenant_atomic
 from tenants.ledger import reader
+from tenants.ledger.locked import LockedSink
 from tenants.ledger.sinks import Anchored, Head, Sink
+from tenants.ledger.syslog import SyslogSink
 from tenants.ledger.timestamps import TimestampSink
 from tenants.ledger.witness import WitnessSink
 from tenants.models import AnchorState, LedgerAnchor
@@ -87,6 +90,13 @@ def configured_sinks() -> list[Sink]:
         if not settings.AFFIDAVIT_WITNESS_VKEY:
             raise ImproperlyConfigured("AFFIDAVIT_WITNESS_VKEY says whose cosignature to believe; set it too.")
         sinks.append(WitnessSink(settings.AFFIDAVIT_WITNESS_URL, settings.AFFIDAVIT_WITNESS_VKEY))
+    if settings.AFFIDAVIT_S3_BUCKET:
+        retain = timedelta(days=settings.AFFIDAVIT_S3_RETAIN_DAYS)
+        place = (settings.AFFIDAVIT_S3_BUCKET, settings.AFFIDAVIT_S3_PREFIX, settings.AFFIDAVIT_S3_ENDPOINT)
+        sinks.append(LockedSink(*place, retain))
+    if settings.AFFIDAVIT_SYSLOG:
+        roots = Path(settings.AFFIDAVIT_SYSLOG_ROOTS) if settings.AFFIDAVIT_SYSLOG_ROOTS else None
+        sinks.append(SyslogSink(settings.AFFIDAVIT_SYSLOG, roots, settings.AFFIDAVIT_SYSLOG_BODIES))
     return sinks
 
 

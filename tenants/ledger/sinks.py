@@ -3,13 +3,14 @@
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
 from tenants.context import tenant_atomic
 from tenants.ledger import reader
+from tenants.ledger.tiles import ENTRIES, WIDTH, TileRef
 
 TIMEOUT_SECONDS = 15
 MAX_ANSWER = 256 * 1024
@@ -29,6 +30,14 @@ class Head:
         """The proof (RFC 9162 §2.1.4) that the first `old_size` leaves are the same tree; reads the database."""
         with tenant_atomic(self.tenant_id):
             return reader.consistency_between(reader.log_of(self.shard), old_size, self.size) if old_size else []
+
+    def bundles(self) -> Iterator[tuple[TileRef, bytes]]:
+        """The entry bundles (c2sp.org/tlog-tiles) with leaves that this sink lacks, each read when it is due."""
+        for index in range(self.anchored_size // WIDTH, -(-self.size // WIDTH)):
+            ref = TileRef(ENTRIES, index, min(WIDTH, self.size - index * WIDTH))
+            with tenant_atomic(self.tenant_id):
+                data = reader.tile_bytes(reader.log_of(self.shard), ref)
+            yield ref, data
 
 
 @dataclass(frozen=True, slots=True)

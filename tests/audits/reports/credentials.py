@@ -33,7 +33,7 @@ class Issued:
 
 
 def issue(name: str, by: Issued | None = None, *, stamps: bool = False, until: datetime | None = None) -> Issued:
-    """A certificate of `by`; of itself, and able to issue others, without one."""
+    """A certificate of `by`; of itself, and able to issue others, without one. Its name is that of a host too."""
     now = datetime.now(UTC)
     key = rsa.generate_private_key(65537, 2048) if stamps else ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
@@ -49,6 +49,7 @@ def issue(name: str, by: Issued | None = None, *, stamps: bool = False, until: d
         .not_valid_after(until or now + timedelta(days=30))
         .add_extension(x509.BasicConstraints(ca=is_root, path_length=None), critical=True)
         .add_extension(issues if is_root else signs, critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name.replace(" ", "-"))]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
     if stamps:
