@@ -1,7 +1,9 @@
-"""Money that runs away: sessions that cost many times what sessions cost, and tasks that suddenly cost more.
+"""Money that runs away: sessions that cost many times what sessions cost, identical requests, tasks that suddenly cost
+more.
 
-Both are found from the rollups, each against the deployment's own last week, and are told once a day. What only the
-content shows (identical requests, odd inputs) is found by `traces.drift.events`; `money_lost` says what those cost.
+Sessions and tasks are found from the rollups, each against the deployment's own last week. What shows sooner in the
+records themselves (a loop, identical requests) is told by `traces.drift.events`, and is given its price here. Each is
+told once a day, and again when it has cost twice as much since.
 """
 
 import uuid
@@ -10,22 +12,28 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 from django.db import connection
-from django.db.models import F, Min, Sum
+from django.db.models import Exists, F, Min, OuterRef, Q, Sum
 
 from tenants.context import tenant_atomic
 from traces.costs.budgets import DAY, midnight
+from traces.costs.repeats import repeated_requests
 from traces.costs.spending import UsageQuery
-from traces.models import ModelVersion
+from traces.drift.events import GROWING
+from traces.models import Decision, DriftAlert, ModelVersion
 from traces.models.cost import AnomalyKind, CostAnomaly, Grain, SubjectKind, SubjectRollup, UsageRollup
+from traces.models.drift import DriftKind
 
 REFERENCE = 7 * DAY
 RECENT = timedelta(hours=24)
 SESSION_CALLS = 12  # below this no session is called a runaway
 SESSION_FACTOR = 2  # times what 99 of 100 sessions of a day stay below
 SESSIONS_KNOWN = 50  # before that many are known, nothing is unusual
+MOST_LOOPS = 50  # told in a day, that are looked up
 TASK_FACTOR = 1.5
 TASK_CALLS, TASK_CALLS_BEFORE, TASK_HOURS = 50, 100, 6
+AGAIN = 2  # times what was lost when it was told last
 HOURS_ABOVE = 0.75  # of the hours must show it: one burst is no shift
 COST = F("cost_micros") + F("restated_micros")
 
@@ -50,6 +58,9 @@ class Usual:
     median: int
 
 
+NOTHING_KNOWN = Usual(0, 0, 0, 0)
+
+
 def is_runaway(calls: int, cost: int, usual: Usual) -> bool:
     """Whether a session's day is far beyond what its deployment has seen."""
     if usual.sessions < SESSIONS_KNOWN or calls < SESSION_CALLS:
@@ -57,9 +68,16 @@ def is_runaway(calls: int, cost: int, usual: Usual) -> bool:
     return calls > SESSION_FACTOR * usual.calls or (usual.cost > 0 and cost > SESSION_FACTOR * usual.cost)
 
 
+def cause_of_runaway(calls: int, usual: Usual, told: str) -> str:
+    """Why a session is called one: how it went on, where the watch saw that, and what others are like."""
+    known = f"; 99 of 100 sessions have at most {usual.calls:,}" if usual.sessions else ""
+    loop = "an agent in a loop, the context growing with each call: " if GROWING in told else ""
+    return f"{loop}{calls:,} calls today{known}"
+
+
 def money_lost(cost: int, usual: int, times: int = 1) -> int:
     """What was paid beyond the usual: of a session its cost beyond a median one, of a shift the difference for each
-    decision, of repeated requests (`times` = 1, usual = one of them) all but the first."""
+    decision."""
     return max(cost - usual * times, 0)
 
 
@@ -97,49 +115,80 @@ def cause_of_shift(now: Pace, before: Pace, arrived: Sequence[str]) -> str:
 
 
 def recent_anomalies(wanted: UsageQuery, most: int = 5) -> list[CostAnomaly]:
-    """The newest of a window, of the systems and tasks it is narrowed to."""
+    """The newest of a window, of the systems and tasks it is narrowed to, each by its last word."""
     rows = CostAnomaly.objects.filter(day__gte=midnight(wanted.since), day__lt=wanted.until)
     places = {name: wanted.narrow[name] for name in ("system", "environment", "task") if name in wanted.narrow}
     rows = rows.filter(**{f"deployment__{name}": value for name, value in places.items()})
-    return list(rows.select_related("deployment").order_by("-noticed_at", "-lost_micros")[:most])
+    later = CostAnomaly.objects.filter(
+        day=OuterRef("day"), kind=OuterRef("kind"), deployment=OuterRef("deployment"), who=OuterRef("who"),
+        n__gt=OuterRef("n"),
+    )  # fmt: skip
+    rows = rows.exclude(Exists(later)).select_related("deployment")
+    return list(rows.order_by("-noticed_at", "-lost_micros")[:most])
 
 
 # --- Watching -------------------------------------------------------------------------------------------------------
 
 
 def watch_costs(tenant_id: uuid.UUID, *, now: datetime | None = None) -> list[CostAnomaly]:
-    """Look at today's sessions and the last day's tasks of one tenant; returns what is new."""
+    """Look at today's sessions, the last day's tasks and what the watches of behaviour told; returns what is news."""
     moment = now or datetime.now(UTC)
     with tenant_atomic(tenant_id):
-        found = [*_runaways(tenant_id, moment), *_shifts(moment)]
-        day = midnight(moment)
-        known = set(CostAnomaly.objects.filter(day=day).values_list("kind", "deployment_id", "who"))
-        fresh = [one for one in found if (one.kind, one.deployment_id, one.who) not in known]
+        repeats = repeated_requests(moment)
+        loops = [one for one in _runaways(tenant_id, moment) if not any(run.explain(one) for run in repeats)]
+        found = [*loops, *(run.anomaly for run in repeats), *_shifts(moment)]
+        told: dict[tuple[Any, ...], int] = {}
+        for one in CostAnomaly.objects.filter(day__gte=midnight(moment) - DAY):
+            told[_key(one)] = max(told.get(_key(one), 0), one.lost_micros)
+        fresh = [one for one in found if _is_news(one, told.get(_key(one)))]
         CostAnomaly.objects.bulk_create(fresh, ignore_conflicts=True)
     return fresh
 
 
+def _key(one: CostAnomaly) -> tuple[Any, ...]:
+    return one.day, one.kind, one.deployment_id, one.who
+
+
+def _is_news(one: CostAnomaly, told: int | None) -> bool:
+    """What was not told yet, or has grown so much since that it is another matter."""
+    return told is None or one.lost_micros >= AGAIN * max(told, 1)
+
+
 def _runaways(tenant_id: uuid.UUID, now: datetime) -> list[CostAnomaly]:
-    today = midnight(now)
+    """Today's sessions far beyond the usual, and those that the watch told while they were at it."""
+    today, told = midnight(now), _told_loops(now)
     rows = SubjectRollup.objects.filter(kind=SubjectKind.SESSION, grain=Grain.DAY, bucket=today).exclude(currency="")
-    busy = list(rows.filter(n__gte=SESSION_CALLS).annotate(cost=COST))
+    looked_at = Q(n__gte=SESSION_CALLS) | Q(value__in={session for _, session in told})
+    busy = list(rows.filter(looked_at).annotate(cost=COST))
     usual = _usual(tenant_id, today, {row.deployment_id for row in busy})
     return [
         CostAnomaly(
             kind=AnomalyKind.RUNAWAY_SESSION,
             deployment_id=row.deployment_id,
             who=row.value,
+            who_kind=SubjectKind.SESSION,
             day=today,
             noticed_at=now,
             n=row.n,
             currency=row.currency,
             cost_micros=row.cost,
-            lost_micros=money_lost(row.cost, usual[row.deployment_id].median),
-            cause=f"{row.n:,} calls today; 99 of 100 sessions have at most {usual[row.deployment_id].calls:,}",
+            lost_micros=money_lost(row.cost, usual.get(row.deployment_id, NOTHING_KNOWN).median),
+            cause=cause_of_runaway(
+                row.n, usual.get(row.deployment_id, NOTHING_KNOWN), told.get((row.deployment_id, row.value), "")
+            ),
         )
         for row in busy
-        if row.deployment_id in usual and is_runaway(row.n, row.cost, usual[row.deployment_id])
+        if (row.deployment_id, row.value) in told
+        or is_runaway(row.n, row.cost, usual.get(row.deployment_id, NOTHING_KNOWN))
     ]
+
+
+def _told_loops(now: datetime) -> dict[tuple[uuid.UUID, str], str]:
+    """The sessions that the watch of behaviour told today, and what it said."""
+    told = DriftAlert.objects.filter(kind=DriftKind.RUNAWAY, noticed_at__gte=midnight(now), noticed_at__lte=now)
+    firsts = {orjson.loads(bytes(alert.document))["first"]: alert.cause for alert in told[:MOST_LOOPS]}
+    decisions = Decision.objects.filter(pk__in=firsts).values_list("pk", "deployment_id", "session")
+    return {(deployment_id, session): firsts[str(pk)] for pk, deployment_id, session in decisions}
 
 
 def _usual(tenant_id: uuid.UUID, today: datetime, deployments: set[uuid.UUID]) -> dict[uuid.UUID, Usual]:

@@ -15,7 +15,17 @@ from traces.costs.budgets import DAY, Standing, midnight, per_cent
 from traces.costs.charts import Bars, Stack, money, stacked_bars
 from traces.costs.overview import LISTED, MOVERS, Combination, Ranked
 from traces.costs.spending import SUBJECTS, UsageQuery
-from traces.models.cost import AlertKind, AnomalyKind, Budget, BudgetAlert, BudgetScope, CostAnomaly, OnExceed, Period
+from traces.models.cost import (
+    AlertKind,
+    AnomalyKind,
+    Budget,
+    BudgetAlert,
+    BudgetScope,
+    CostAnomaly,
+    OnExceed,
+    Period,
+    SubjectKind,
+)
 
 STACKED, UNIT_ROWS = 6, 10
 LABELS = {
@@ -166,7 +176,7 @@ def anomaly_entries(slug: str, found: Sequence[CostAnomaly]) -> list[dict[str, A
         {
             "label": one.who or str(one.deployment),
             "kind": AnomalyKind(one.kind).label,
-            "lost": money(one.lost_micros, one.currency),
+            "lost": f"{money(one.lost_micros, one.currency)} lost" if one.currency else "no price known",
             "cause": one.cause,
             "where": str(one.deployment) if one.who else "",
             "at": one.noticed_at,
@@ -177,10 +187,11 @@ def anomaly_entries(slug: str, found: Sequence[CostAnomaly]) -> list[dict[str, A
 
 
 def anomaly_url(slug: str, one: CostAnomaly) -> str:
-    """The decisions behind it: of the session, or of the task since the day before."""
+    """The decisions behind it: of the session or the user, or of the task since the day before."""
     place = {"system": one.deployment.system, "environment": one.deployment.environment, "task": one.deployment.task}
+    subject = "user" if one.who_kind == SubjectKind.USER else "session"
     since = one.day if one.who else one.day - DAY
-    query = {"since": moment_text(since), "until": moment_text(one.day + DAY), "session": one.who} | place
+    query = {"since": moment_text(since), "until": moment_text(one.day + DAY), subject: one.who} | place
     narrow = {name: value for name, value in query.items() if value}
     return f"{reverse('decision-list', args=[slug])}?{urlencode(narrow)}"
 

@@ -17,6 +17,7 @@ SESSION_AT = 12  # calls of one session …
 SESSION_FACTOR = 1.5  # … this many times the longest that ended before …
 SESSION_GAP = 60.0  # … at a pace of a machine: seconds between calls (median)
 GROWTH_STEPS = 8  # context that only grows, this many calls in a row, also tells a loop
+GROWING = "the context growing with each"
 RUN = 15  # newest records among which odd inputs are counted
 ODD_QUANTILE = 0.99
 ODD_P = 1e-9
@@ -108,7 +109,7 @@ class EventWatch:
         if run.told or not fast or not (long or looping) or self.n_seen < WARM_UP:
             return None
         run.told = True
-        growth = ", the context growing with each" if looping else ""
+        growth = f", {GROWING}" if looping else ""
         return _event("runaway_session", name, run, row, f"{run.count} calls in one session{growth}")
 
     def _odd_input(self, row: Row) -> Event | None:

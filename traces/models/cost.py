@@ -253,16 +253,18 @@ class BudgetAlert(TenantModel):
 
 class AnomalyKind(models.TextChoices):
     RUNAWAY_SESSION = "runaway_session", "Runaway session"
+    REPEATED_REQUESTS = "repeated_requests", "Repeated requests"
     TASK_COST = "task_cost", "A task costs more"
 
 
 class CostAnomaly(TenantModel):
-    """Money that ran away: what, where, since when it is known, how much was lost, and what else changed. Append-only,
-    once a day for each."""
+    """Money that ran away: what, where, since when it is known, how much was lost, and why. Append-only: once a day for
+    each, and another row when it has grown; the one with the most decisions is the last word."""
 
     kind = models.CharField(max_length=20, choices=AnomalyKind.choices)
     deployment = TenantForeignKey(Deployment, on_delete=models.PROTECT, related_name="+", db_index=False)
-    who = models.TextField(blank=True)  # a session; empty: the task itself
+    who = models.TextField(blank=True)  # a session or a user; empty: the task itself
+    who_kind = models.SmallIntegerField(choices=SubjectKind.choices, null=True)  # none, and somebody: a session
     day = models.DateTimeField()
     noticed_at = models.DateTimeField()
     n = models.BigIntegerField()
@@ -273,5 +275,7 @@ class CostAnomaly(TenantModel):
 
     class Meta(TenantModel.Meta):
         constraints = (
-            models.UniqueConstraint(fields=("tenant", "day", "kind", "deployment", "who"), name="cost_anomaly_once"),
+            models.UniqueConstraint(
+                fields=("tenant", "day", "kind", "deployment", "who", "n"), name="cost_anomaly_once"
+            ),
         )

@@ -3,7 +3,7 @@
 import gzip
 import json
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from traces.costs.anomalies import watch_costs
 from traces.costs.budgets import midnight
 from traces.costs.rollups import roll_up
 from traces.costs.services import record_price
-from traces.models import UsageRollup
+from traces.drift import worker
+from traces.models import CostAnomaly, UsageRollup
 
 STREAMS = Path(__file__).resolve().parents[4] / "shared" / "data" / "streams"
 pytestmark = pytest.mark.skipif(not STREAMS.exists(), reason="the public streams are not here")
@@ -37,7 +38,8 @@ def as_decision(record: dict[str, Any]) -> dict[str, Any]:
         "user": record["user"],
         "session": record["session"],
         "model": {"name": record["model"], "prompt": {"name": "main", "version": record["prompt_version"]}},
-        "output": record["id"],
+        "input": record.get("input_messages") or "?",
+        "output": record.get("output") or record["id"],
         "usage": {name: record.get(name) or 0 for name in ("input_tokens", "output_tokens")},
     }
 
@@ -84,20 +86,41 @@ def test_the_totals_are_those_of_an_independent_sum(cast: Cast, name: str) -> No
     assert sum(day["n"] for day in found.values()) == len(records)
 
 
-@pytest.mark.parametrize("name", ["p-runaway-1", "p-runaway-2"])
-def test_a_loop_is_told_within_fifteen_of_its_calls(cast: Cast, name: str) -> None:
-    records = stream(name)
+def changed_at(name: str) -> int:
+    """The place of the first record that is otherwise."""
     truth = {one["name"]: one for one in json.loads((STREAMS / "truth.json").read_text())}[name]
-    change = truth["change"] if isinstance(truth["change"], int) else truth["change"]["index"]
-    sessions = Counter(one["session"] for one in records[change:])
-    loop = sessions.most_common(1)[0][0]
-    calls = [place for place, one in enumerate(records) if one["session"] == loop and place >= change]
+    return int(truth["change"]["index"])
+
+
+def look(cast: Cast, records: list[dict[str, Any]]) -> list[CostAnomaly]:
+    """Record these, and look at them as the worker does a second after the last."""
     price_all(cast, records)
-    until = calls[14]
-    record(cast, records[: until + 1])
-    found = watch_costs(cast.tenant.pk, now=moment(records[until]) + timedelta(seconds=1))
-    assert [(one.kind, one.who) for one in found] == [("runaway_session", loop)]
-    assert found[0].lost_micros > 0
+    record(cast, records)
+    now = moment(records[-1]) + timedelta(seconds=1)
+    worker.look(cast.tenant.pk, now=now + timedelta(days=999))
+    return watch_costs(cast.tenant.pk, now=now)
+
+
+@pytest.mark.parametrize("name", ["p-runaway-1", "p-runaway-2"])
+def test_a_loop_is_told_within_fifteen_records(cast: Cast, name: str) -> None:
+    records, change = stream(name), changed_at(name)
+    loop = Counter(one["session"] for one in records[change:]).most_common(1)[0][0]
+    (found,) = look(cast, records[: change + 15])
+    assert (found.kind, found.who) == ("runaway_session", loop)
+    assert "an agent in a loop" in found.cause
+    assert found.lost_micros > 0
+
+
+@pytest.mark.parametrize("name", ["p-repeat-1", "p-repeat-2"])
+def test_repeated_requests_are_told_within_fifteen_records(cast: Cast, name: str) -> None:
+    records, change = stream(name), changed_at(name)
+    (found,) = look(cast, records[: change + 15])
+    run = [one for one in records[change : change + 15] if one["user"] == records[change]["user"]]
+    same = [one for one in run if one["input_messages"] == records[change]["input_messages"]]
+    costs = [rounded((one["input_tokens"] or 0) * IN + (one["output_tokens"] or 0) * OUT) for one in same]
+    assert (found.kind, found.who, found.n) == ("repeated_requests", records[change]["user"], len(same))
+    assert (found.cost_micros, found.lost_micros) == (sum(costs), sum(costs[1:]))
+    assert "a client asks again although it was answered" in found.cause
 
 
 @pytest.mark.parametrize(
@@ -107,6 +130,7 @@ def test_calm_and_busy_streams_are_left_alone(cast: Cast, name: str) -> None:
     records = stream(name)
     price_all(cast, records)
     record(cast, records)
+    worker.look(cast.tenant.pk, now=datetime.now(UTC) + timedelta(days=1))
     first, last = moment(records[0]), moment(records[-1])
     told = []
     for day in range((last - first).days + 2):
