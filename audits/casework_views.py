@@ -2,15 +2,13 @@
 
 import uuid
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
 from django.forms import Form
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
-from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from audits.access import get_case
@@ -27,11 +25,11 @@ from audits.casework_forms import (
 )
 from audits.clocks import extend_clock, meet_clock, start_clock
 from audits.deadlines import ClockKind
-from audits.downloads import bundle_response, kept_report
-from audits.evidence import Place, add_evidence, files_of, read_evidence
+from audits.downloads import bundle_response, evidence_response, kept_report
+from audits.evidence import add_evidence, files_of, get_file, place_in
 from audits.findings import move_finding
 from audits.lifecycles import FindingAction, NoteAction, RequestAction
-from audits.models import Case, CaseItem, EvidenceFile, EvidenceRequest, Finding
+from audits.models import Case, CaseItem, Finding
 from audits.notes import move_note, raise_note
 from audits.presentation import page_url
 from audits.procedures import perform_test, procedures_of, write_procedure
@@ -57,7 +55,6 @@ from tenants.models import User
 from traces.selectors import get_decision
 
 Extra = dict[str, Any]
-RowT = TypeVar("RowT", EvidenceFile, EvidenceRequest, Finding)
 
 
 def _tab(request: CaseRequest, case: Case, tab: str, extra: Extra, status: int = 200) -> HttpResponse:
@@ -75,11 +72,6 @@ def _evidence(request: CaseRequest, case: Case, extra: Extra) -> Extra:
     request_form = RequestForm(prefix="request") if context["request_url"] else None
     file_form = FileForm(choices=_file_choices(case)) if context["file_url"] else None
     return context | {"request_form": request_form, "file_form": file_form}
-
-
-def _numbered(rows: QuerySet[RowT], number: int | None) -> RowT | None:
-    """The row of that number in its case, 404 for one that is not there; None for no number."""
-    return None if number is None else get_row(rows, number=number)
 
 
 def _file_choices(case: Case) -> dict[str, list[tuple[int, str]]]:
@@ -235,13 +227,8 @@ def file_add(request: CaseRequest, pk: uuid.UUID) -> HttpResponse:
     form = FileForm(request.POST, request.FILES, choices=_file_choices(get_case(request.actor, pk)))
 
     def act(case: Case, data: Extra) -> object:
-        place = Place(
-            request=_numbered(case.requests.all(), data.get("request")),
-            finding=_numbered(case.findings.all(), data.get("finding")),
-            supersedes=_numbered(files_of(case), data.get("supersedes")),
-            item=_item(case, data["item"]),
-        )
-        return add_evidence(by=request.actor, case=case, upload=form.upload(), place=place)
+        numbers = {name: data.get(name) for name in ("request", "item", "finding", "supersedes")}
+        return add_evidence(by=request.actor, case=case, upload=form.upload(), place=place_in(case, **numbers))
 
     return _act(request, pk, "evidence", form, "file_form", act)
 
@@ -250,17 +237,7 @@ def file_add(request: CaseRequest, pk: uuid.UUID) -> HttpResponse:
 def file_download(request: CaseRequest, pk: uuid.UUID, number: int) -> HttpResponse:
     """A file as it was handed in: an attachment, of the type its bytes have, that no browser runs or guesses about."""
     case = get_case(request.actor, pk)
-    file = get_row(files_of(case), number=number)
-    data = read_evidence(by=request.actor, file=file, purpose=f"case {case.reference}")
-    if data is None:
-        return HttpResponse("This file was erased.", status=410, content_type="text/plain")
-    headers = {
-        "Content-Disposition": content_disposition_header(True, file.name) or "attachment",
-        "X-Content-Type-Options": "nosniff",
-        "Content-Security-Policy": "default-src 'none'; sandbox",
-        "Cache-Control": "private, no-store",
-    }
-    return HttpResponse(data, content_type=file.media_type, headers=headers)
+    return evidence_response(request.actor, case, get_file(request.actor, case, number))
 
 
 @require_POST

@@ -1,4 +1,4 @@
-"""The two files that leave a case, the same through pages and API: the report (PDF) and the evidence bundle (zip)."""
+"""The files that leave a case, the same through pages and API: report (PDF), evidence bundle (zip), evidence."""
 
 from base64 import b64encode
 
@@ -7,7 +7,8 @@ from django.utils.http import content_disposition_header
 
 from audits import tasks
 from audits.bundle import export_bundle
-from audits.models import Case, Report
+from audits.evidence import read_evidence
+from audits.models import Case, EvidenceFile, Report
 from audits.publishing import current_report, report_filename, report_pdf, stored_report
 from tenants.actors import Actor
 
@@ -49,3 +50,18 @@ def bundle_response(actor: Actor, case: Case) -> HttpResponseBase:
     file = export_bundle(by=actor, case=case)
     name = f"{case.reference}-r{case.revision}-evidence.zip"
     return FileResponse(file, as_attachment=True, filename=name, content_type=ZIP)
+
+
+def evidence_response(actor: Actor, case: Case, file: EvidenceFile) -> HttpResponse:
+    """A file as it was handed in: an attachment, of the type its bytes have, that no browser runs or guesses about."""
+    data = read_evidence(by=actor, file=file, purpose=f"case {case.reference}")
+    if data is None:
+        return HttpResponse("This file was erased.", status=410, content_type="text/plain")
+    headers = {
+        "Content-Disposition": content_disposition_header(True, file.name) or "attachment",
+        "Content-Digest": f"sha-256=:{b64encode(bytes(file.sha256)).decode()}:",
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+        "Cache-Control": "private, no-store",
+    }
+    return HttpResponse(data, content_type=file.media_type, headers=headers)

@@ -15,6 +15,7 @@ from audits.filetypes import Refused, media_type, safe_name
 from audits.lifecycles import Party
 from audits.models import Case, CaseEvent, CaseItem, EvidenceContent, EvidenceFile, EvidenceRequest, Finding
 from audits.requests import UNANSWERED
+from audits.selectors import items_of
 from audits.timeline import open_to_change, record, refuse
 from audits.workflow import State
 from tenants import crypto
@@ -46,6 +47,27 @@ class Place:
     item: CaseItem | None = None
     finding: Finding | None = None
     supersedes: EvidenceFile | None = None
+
+
+def place_in(
+    case: Case,
+    *,
+    request: int | None = None,
+    item: int | None = None,
+    finding: int | None = None,
+    supersedes: int | None = None,
+) -> Place:
+    """The place that numbers name, as people know them. Raises `ValidationError`, by member, for one that is none."""
+    asked: dict[str, tuple[QuerySet[Any], str, int | None]] = {
+        "request": (case.requests.all(), "number", request),
+        "item": (items_of(case), "ordinal", item),
+        "finding": (case.findings.all(), "number", finding),
+        "supersedes": (EvidenceFile.objects.filter(case=case), "number", supersedes),
+    }
+    found = {name: rows.filter(**{key: n}).first() for name, (rows, key, n) in asked.items() if n is not None}
+    if missing := {name: f"This case has none of number {asked[name][2]}." for name, row in found.items() if not row}:
+        raise ValidationError(missing)
+    return Place(**found)
 
 
 def add_evidence(*, by: Actor, case: Case, upload: Upload, place: Place | None = None) -> EvidenceFile:
@@ -145,9 +167,9 @@ def files_of(case: Case) -> "QuerySet[EvidenceFile]":
     return rows.prefetch_related("superseded_by").order_by("number")
 
 
-def get_file(by: Actor, case: Case, pk: uuid.UUID) -> EvidenceFile:
-    """One file of a case that the actor may see, or 404."""
-    return get_row(files_of(case).filter(case__in=visible_cases(by)), pk=pk)
+def get_file(by: Actor, case: Case, number: int) -> EvidenceFile:
+    """One file of a case that the actor may see, by its number, or 404."""
+    return get_row(files_of(case).filter(case__in=visible_cases(by)), number=number)
 
 
 def read_evidence(*, by: Actor, file: EvidenceFile, purpose: str = "") -> bytes | None:

@@ -30,6 +30,20 @@ class TransitionInput(serializers.Serializer[Any]):
     version = serializers.IntegerField(required=False, default=None, allow_null=True)
 
 
+class EvidenceInput(serializers.Serializer[Any]):
+    """A file, and what it is evidence for, by numbers in the case. With `sha256`, other bytes are refused."""
+
+    file = serializers.FileField()
+    sha256 = serializers.RegexField(r"^[0-9a-f]{64}$", required=False, help_text="Of the file as you sent it")
+    # The metaclass takes fields off the class: none hides the attribute `source` that every field has.
+    source = serializers.CharField(max_length=300, required=False, default="", allow_blank=True)  # type: ignore[assignment]
+    expires = serializers.DateField(required=False, default=None, allow_null=True)
+    request = serializers.IntegerField(required=False, default=None, min_value=1, help_text="The request it answers")
+    item = serializers.IntegerField(required=False, default=None, min_value=1)
+    finding = serializers.IntegerField(required=False, default=None, min_value=1)
+    supersedes = serializers.IntegerField(required=False, default=None, min_value=1, help_text="The file it replaces")
+
+
 def case_summary(case: Case) -> dict[str, Any]:
     """One line of the list."""
     return {

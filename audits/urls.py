@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from audits import api, casework_api, casework_views, views
+from audits import api, casework_api, casework_views, evidence_api, views
 
 page_patterns: list[URLPattern] = [
     path("cases/", views.case_list, name="case-list"),
@@ -59,6 +59,8 @@ api_patterns: list[URLPattern] = [
         casework_api.RequestTransitions.as_view(),
         name="api-case-request-transitions",
     ),
+    path("cases/<uuid:pk>/files", evidence_api.CaseFiles.as_view(), name="api-case-files"),
+    path("cases/<uuid:pk>/files/<int:number>", evidence_api.CaseFile.as_view(), name="api-case-file"),
     path("cases/<uuid:pk>/report.pdf", api.CaseReport.as_view(), name="api-case-report"),
     path("cases/<uuid:pk>/bundle.zip", api.CaseBundle.as_view(), name="api-case-bundle"),
 ]

@@ -84,7 +84,7 @@ def test_erased_bytes_leave_the_record(team: Team, file: EvidenceFile) -> None:
         EvidenceContent.objects.using("worker").filter(pk=file.pk).delete()
     assert read_evidence(by=team.lead, file=file) is None
     with tenant_atomic(file.tenant_id):
-        assert get_file(team.lead, file.case, file.pk).name == "refusals.csv"
+        assert get_file(team.lead, file.case, file.number).name == "refusals.csv"
 
 
 REFUSED = {
