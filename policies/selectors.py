@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from policies import presentation
-from policies.lifecycle import Stage
+from policies.lifecycle import OPEN_STAGES, PERMISSION, Stage, Step
 from policies.models import Mode, Policy, PolicyActivation, PolicyApproval, PolicyReview, PolicyVersion
 from tenants.access import get_row
+from tenants.actors import Actor
 from tenants.models import User
 
 PAGE_SIZE = 100
@@ -78,3 +79,41 @@ def awaited_version(policy: Policy) -> PolicyVersion | None:
     """The version of a policy that has, or asks for, approvals: a new draft would void them."""
     review = policy.reviews.filter(stage__in=(Stage.IN_REVIEW, Stage.APPROVED)).select_related("version").first()
     return review.version if review else None
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """A version that waits for one person's step, and since when."""
+
+    version: PolicyVersion
+    step: Step
+    since: datetime
+
+
+def awaited_from(actor: Actor, now: datetime) -> list[Awaited]:
+    """What a person has to do about versions in the making, the longest wait first. One query, or none."""
+    if not any(actor.may(PERMISSION[step]) for step in (Step.SUBMIT, Step.APPROVE, Step.ACTIVATE)):
+        return []
+    given = PolicyApproval.objects.filter(review=OuterRef("pk"), round=OuterRef("round"), approver=actor.user_id)
+    reviews = PolicyReview.objects.filter(stage__in=OPEN_STAGES).annotate(has_answered=Exists(given))
+    found = []
+    for review in reviews.select_related("version__policy").order_by("id")[:PAGE_SIZE]:
+        step = _step_of(actor, review, now)
+        if step is not None and not (step == Step.APPROVE and review.has_answered):
+            found.append(Awaited(review.version, step, review.submitted_at or review.version.created_at))
+    return sorted(found, key=lambda one: one.since)
+
+
+def _step_of(actor: Actor, review: PolicyReview, now: datetime) -> Step | None:
+    """The step that brings the version on and is this person's: approve, activate, or submit what they wrote."""
+    if review.stage == Stage.DRAFT:
+        is_theirs = review.version.author_id == actor.user_id and actor.may(PERMISSION[Step.SUBMIT])
+        return Step.SUBMIT if is_theirs else None
+    person = str(actor.user_id)
+    if person in {*review.quorum.get("contributors", []), str(review.requester_id)}:
+        return None
+    if review.stage == Stage.APPROVED:
+        is_valid = review.approved_until is None or review.approved_until > now
+        return Step.ACTIVATE if is_valid and actor.may(PERMISSION[Step.ACTIVATE]) else None
+    is_asked = actor.may(PERMISSION[Step.APPROVE]) and person in review.quorum.get("approvers", [])
+    return Step.APPROVE if is_asked else None

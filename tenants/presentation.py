@@ -26,6 +26,7 @@ from tenants.models import (
 from tenants.roles import Role
 
 CHECKPOINTS_SHOWN = 20
+ANCHORS_LOOKED_AT = 12
 EXPIRING_WITHIN = timedelta(days=14)
 SINKS = {"file": "File on another volume", "rfc3161": "Time-stamping authority", "witness": "Witness"}
 
@@ -84,6 +85,12 @@ def key_state(key: ApiKey, now: datetime) -> tuple[str, str]:
     if key.expires_at is not None and key.expires_at - now < EXPIRING_WITHIN:
         return "expiring", "Expires soon"
     return "active", "Active"
+
+
+def expiring_keys(now: datetime) -> list[ApiKey]:
+    """Keys that end soon, the first to end first."""
+    soon = ApiKey.objects.filter(revoked_at=None, expires_at__gt=now, expires_at__lt=now + EXPIRING_WITHIN)
+    return list(soon.order_by("expires_at"))
 
 
 def log_panel(health: Health) -> dict[str, Any]:
@@ -186,6 +193,15 @@ def anchor_entries(log: LedgerLog) -> list[dict[str, Any]]:
                 }
             )
     return entries
+
+
+def held_outside(log: LedgerLog) -> list[LedgerAnchor]:
+    """The newest head that a place outside holds, for each kind of place that took one of the last few. One query."""
+    held = LedgerAnchor.objects.filter(shard=log.shard, state=AnchorState.ANCHORED)
+    newest: dict[str, LedgerAnchor] = {}
+    for anchor in held.order_by("-size")[:ANCHORS_LOOKED_AT]:
+        newest.setdefault(anchor.sink, anchor)
+    return list(newest.values())
 
 
 def ledger_context(slug: str, health: Health, before: int = 0) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Count, Exists, F, Min, OuterRef, Sum
 
 from tenants.models import SourceSystem
 from traces.models import Decision, SequenceGap, SequenceWatermark
@@ -39,6 +39,23 @@ def find_gaps(now: datetime | None = None) -> int:
         noticed += _find_source_gaps(source, moment)
         _close_filled(source, moment)
     return noticed
+
+
+@dataclass(frozen=True, slots=True)
+class Incomplete:
+    """A source of which records are missing: how many, in how many gaps, known since when."""
+
+    source: str
+    missing: int
+    gaps: int
+    since: datetime
+
+
+def incomplete_sources() -> list[Incomplete]:
+    """Every source with an open gap, by name. One query."""
+    opened = SequenceGap.objects.filter(filled_at=None).order_by("source__name").values_list("source__name")
+    width = F("last_missing") - F("first_missing") + 1
+    return [Incomplete(*row) for row in opened.annotate(n=Sum(width), gaps=Count("id"), since=Min("noticed_at"))]
 
 
 def _find_source_gaps(source: SourceSystem, now: datetime) -> int:

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from traces import api, evaluations, views
+from traces import api, beginning, evaluations, views
 from traces.costs import urls as costs
 from traces.drift import urls as drift
 from traces.marks import urls as marks
@@ -12,6 +12,7 @@ from traces.trees import urls as trees
 
 page_patterns: list[URLPattern] = [
     path("decisions/", views.decision_list, name="decision-list"),
+    path("decisions/first/", beginning.first_record, name="first-record"),
     path("decisions/<uuid:pk>/", views.decision_detail, name="decision-detail"),
     path("decisions/<uuid:pk>/verify/", views.verify_decision, name="decision-verify"),
     path("decisions/<uuid:pk>/proof/", views.decision_proof, name="decision-proof"),

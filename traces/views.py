@@ -14,6 +14,7 @@ from tenants.access import require
 from tenants.ledger.proofs import FILE_EXTENSION, MEDIA_TYPE
 from tenants.ledger.reader import NotThere, proof_of
 from traces import presentation
+from traces.beginning import getting_started
 from traces.conversation import turns
 from traces.forms import FilterForm
 from traces.meaning.listing import nearest_for, panels
@@ -66,13 +67,12 @@ def decision_list(request: HttpRequest) -> HttpResponse:
         "meaning_url": _meaning_url(request, url, chips, searched=nearest is not None),
         "newer_url": _page_url(url, chips, found.newer if found else ""),
         "older_url": _page_url(url, chips, found.older if found else ""),
-        "getting_started": found is not None and not (chips or request.GET.get("cursor") or shown),
-        "ingest_url": request.build_absolute_uri(reverse("api-decisions")),
-        "keys_url": reverse("api-key-list", args=[slug]) if actor.may("key.manage") else None,
         "open_case_url": case_url(slug, chips) if actor.may("case.create") and not nearest else None,
         "is_partial": found is not None and found.is_partial,
         **list_extras(request, chips),  # type: ignore[arg-type]
     }
+    if found is not None and not (chips or request.GET.get("cursor") or shown):
+        context |= getting_started(request)  # type: ignore[arg-type]
     return render(request, "traces/decision_list.html", context)
 
 

@@ -7,10 +7,9 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Q, Subquery
 
 from tenants.ids import uuid7_time
-from tenants.ledger.log import active_log
 from tenants.ledger.merkle import consistency_proof, inclusion_proof
 from tenants.ledger.proofs import TrustPolicy, build_proof, trust
 from tenants.ledger.receipts import receipt_signer
@@ -190,9 +189,10 @@ QUEUE_COUNTED = 10_000
 def health(tenant_id: uuid.UUID, now: datetime | None = None) -> Health:
     """Size, queue and age of what is not yet signed."""
     moment = now or datetime.now(UTC)
-    log, newest = active_log(tenant_id), latest_checkpoint()
-    queued = LedgerQueue.objects.all()[:QUEUE_COUNTED].count()
-    oldest = LedgerQueue.objects.order_by("enq_id").values_list("rid", flat=True).first()
+    first = LedgerQueue.objects.order_by("enq_id").values("rid")[:1]
+    log, newest = LedgerLog.objects.annotate(oldest=Subquery(first)).order_by("-shard")[0], latest_checkpoint()
+    oldest = log.oldest
+    queued = LedgerQueue.objects.all()[:QUEUE_COUNTED].count() if oldest else 0
     covered = newest.size if newest and newest.shard == log.shard else 0
     first_unsigned = None
     if covered < log.size:

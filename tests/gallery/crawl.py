@@ -22,8 +22,8 @@ SIZES = (WIDE, NARROW)
 NO_PAGES = frozenset({
     "admin-login", "api-docs", "case-bundle", "case-file", "case-report", "case-revision-bundle",
     "case-revision-report",
-    "decision-export", "decision-proof", "livez", "metrics", "openapi", "readyz", "start", "trace-rows", "trace-span",
-    "usage-csv",
+    "decision-export", "decision-proof", "first-record", "livez", "metrics", "openapi", "readyz", "start",
+    "trace-rows", "trace-span", "usage-csv",
 })  # fmt: skip
 STANDARDS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa")
 GRAVE = frozenset({"serious", "critical"})

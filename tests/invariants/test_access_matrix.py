@@ -41,6 +41,7 @@ NEEDS: Mapping[str, Mapping[str, str]] = {
     "api-key-revoke": {WRITE: "key.manage"},
     "decision-list": {READ: "decision.read"},
     "decision-detail": {READ: "decision.read"},
+    "first-record": {READ: "decision.read"},
     "decision-verify": {WRITE: "decision.read"},
     "decision-proof": {READ: "decision.read"},
     "decision-export": {READ: "decision.export"},

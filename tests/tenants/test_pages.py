@@ -189,7 +189,7 @@ def test_the_ledger_page_tells_how_the_log_stands(cast: Cast) -> None:
     assert f"/t/{cast.tenant.slug}-1" in page
     assert "Current" in page
     assert "newest checkpoint holds" in text_of(viewer.post(url(cast, "ledger-verify"), follow=True))
-    assert "Leaves in the ledger" in text_of(viewer.get(url(cast, "tenant-home")))
+    assert "Everything is signed" in text_of(viewer.get(url(cast, "tenant-home")))
 
 
 def queries(client: Client, address: str) -> int:

@@ -210,11 +210,30 @@ def watch_budgets(tenant_id: uuid.UUID, *, now: datetime | None = None) -> list[
     return fresh
 
 
+def exceeding(now: datetime, size: int = 50) -> list[BudgetAlert]:
+    """The last word on each budget that has reached its limit in this period, or will at this pace. One query."""
+    today, month = (window_of(period, 1, now).start for period in (Period.DAY, Period.MONTH))
+    present = Q(budget__period=Period.MONTH, period_start=month) | (
+        ~Q(budget__period=Period.MONTH) & Q(period_start=today)
+    )
+    of_limit = Q(kind=AlertKind.FORECAST) | Q(threshold__gte=100)
+    told = BudgetAlert.objects.filter(
+        present, of_limit, budget__retired_at=None, limit_micros=F("budget__limit_micros")
+    )
+    newest = told.order_by("budget_id", "-raised_at", "-threshold").distinct("budget_id")
+    return list(newest.select_related("budget")[:size])
+
+
+def _period_start(budget: Budget, now: datetime) -> datetime:
+    """What an alert raised now would be of: a rolling budget starts anew each day."""
+    return window_of(Period.DAY, 1, now).start if budget.period == Period.ROLLING else _window(budget, now).start
+
+
 def _alerts(budget: Budget, found: Standing, now: datetime) -> list[BudgetAlert]:
     reached = [(AlertKind.SPENT, one) for one in crossed(budget.thresholds, found.spent, found.limit)]
     if found.forecast >= found.limit and not found.is_over:
         reached.append((AlertKind.FORECAST, 100))
-    start = window_of(Period.DAY, 1, now).start if budget.period == Period.ROLLING else found.window.start
+    start = _period_start(budget, now)
     return [
         BudgetAlert(
             budget=budget,

@@ -7,11 +7,12 @@ from datetime import datetime
 from typing import Any
 
 import orjson
+from django.db.models import Q
 
 from tenants.access import get_row, require
 from tenants.actors import Actor
 from traces.models import Deployment
-from traces.models.drift import DriftAlert, DriftAlertState, DriftWatch
+from traces.models.drift import DriftAlert, DriftAlertState, DriftStanding, DriftWatch
 from traces.recording import rfc3339
 
 PAGE_SIZE = 50
@@ -38,6 +39,13 @@ def list_alerts(*, before: datetime | None = None, size: int = PAGE_SIZE) -> lis
     if before is not None:
         rows = rows.filter(noticed_at__lt=before)
     return _shown(list(rows.order_by("-noticed_at", "-id")[:size]))
+
+
+def open_alerts(now: datetime, size: int) -> list[DriftAlert]:
+    """The newest alerts that nobody has taken on, as they were first told, with their deployments. One query."""
+    standing = Q(standing=DriftStanding.OPEN) | Q(standing=DriftStanding.MUTED, muted_until__lte=now)
+    rows = DriftAlert.objects.filter(pk__in=DriftAlertState.objects.filter(standing).values("pk"))
+    return list(rows.select_related("deployment").defer("document").order_by("-noticed_at", "-id")[:size])
 
 
 def get_alert(actor: Actor, pk: uuid.UUID) -> Shown:

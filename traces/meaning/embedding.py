@@ -182,7 +182,7 @@ def store(tenant_id: uuid.UUID, ids: Sequence[uuid.UUID], work: Sequence[_Work])
 
 def backlog(work: int = MeaningWork.EMBED) -> int:
     """How many decisions wait, counted up to `SHOWN_BACKLOG`. Inside `tenant_atomic`."""
-    return len(MeaningQueue.objects.filter(work=work).values_list("id")[:SHOWN_BACKLOG])
+    return MeaningQueue.objects.filter(work=work)[:SHOWN_BACKLOG].count()
 
 
 def forget_orphans(tenant_id: uuid.UUID) -> int:

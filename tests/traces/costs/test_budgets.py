@@ -23,6 +23,7 @@ from traces.costs.budgeting import (
     budget_verdict,
     change_budget,
     create_budget,
+    exceeding,
     live_budgets,
     retire_budget,
     standings,
@@ -165,3 +166,20 @@ def test_budgets_have_a_door_and_a_key(cast: Cast, stranger: Cast) -> None:
             retire_budget(by=by, pk=pk)
     with pytest.raises(PermissionDenied):
         create_budget(by=cast.actors[Role.VIEWER], terms=terms(name="other"))
+
+
+def test_the_last_word_on_each_budget_that_is_used_up_or_will_be(cast: Cast) -> None:
+    names = {"over": 3_000_000, "ahead": 9_000_000, "within": 900_000_000}
+    made = {name: create_budget(by=cast.owner, terms=terms(name=name, limit_micros=n)) for name, n in names.items()}
+    spend(cast, 4)
+
+    def said(now: datetime) -> dict[str, str]:
+        with tenant_atomic(cast.tenant.pk):
+            return {told.budget.name: told.kind for told in exceeding(now)}
+
+    watch_budgets(cast.tenant.pk, now=NOW)
+    assert said(NOW) == {"over": "spent", "ahead": "forecast"}
+    assert said(NOW + timedelta(days=20)) == {}  # another month
+    change_budget(by=cast.owner, pk=made["over"].pk, terms=terms(name="over", limit_micros=50_000_000))
+    retire_budget(by=cast.owner, pk=made["ahead"].pk)
+    assert said(NOW) == {}

@@ -16,7 +16,8 @@ from tests.tenants.test_pages import browser, text_of, url
 from tests.traces.drift.made import decisions, record
 from traces.drift import alerting, worker
 from traces.drift.events import Event
-from traces.drift.selectors import list_alerts
+from traces.drift.selectors import list_alerts, open_alerts
+from traces.drift.services import acknowledge_alert, mute_alert
 from traces.models import Decision
 
 NOW = datetime.now(UTC)
@@ -106,3 +107,15 @@ def test_lists_cost_the_same_whatever_they_show(cast: Cast) -> None:
 
 def test_nothing_noticed_says_so(cast: Cast) -> None:
     assert "Nothing has changed" in text_of(browser(cast.people[Role.VIEWER]).get(url(cast, "drift-list")))
+
+
+def test_what_nobody_has_taken_on_is_open_and_what_was_muted_is_again_in_time(cast: Cast) -> None:
+    submit(cast)
+    some_events(cast, 3)
+    by = cast.auditor
+    with tenant_atomic(cast.tenant.pk):
+        first, second, _ = open_alerts(NOW, 5)
+    acknowledge_alert(by=by, alert_id=first.pk)
+    mute_alert(by=by, alert_id=second.pk, until=datetime.now(UTC) + timedelta(days=7), note="Known.")
+    with tenant_atomic(cast.tenant.pk):
+        assert [len(open_alerts(NOW + timedelta(days=days), 5)) for days in (0, 8)] == [1, 2]
