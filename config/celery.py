@@ -46,6 +46,8 @@ app.config_from_object(
             "drift": {"task": "traces.tasks.look_for_drift", "schedule": 30},
             "sequence-gaps": {"task": "traces.tasks.find_sequence_gaps", "schedule": 60},
             "anchors": {"task": "tenants.tasks.anchor_checkpoints", "schedule": 60},
+            "webhooks": {"task": "tenants.tasks.send_webhooks", "schedule": 5, "options": {"expires": 5}},
+            "old-deliveries": {"task": "tenants.tasks.forget_deliveries", "schedule": 3600},
             "metrics": {"task": "config.tasks.measure", "schedule": 10, "options": {"expires": 10}},
             "metrics-heads": {"task": "config.tasks.measure_heads", "schedule": 300, "options": {"expires": 300}},
         },

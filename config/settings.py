@@ -78,6 +78,18 @@ AFFIDAVIT_JUDGE_TIMEOUT = env_int("AFFIDAVIT_JUDGE_TIMEOUT", 30)  # seconds a ca
 AFFIDAVIT_WITNESS_VKEY = env_str("AFFIDAVIT_WITNESS_VKEY")
 AFFIDAVIT_METRICS_TOKEN = env_secret("AFFIDAVIT_METRICS_TOKEN")  # who may read /metrics; none: this machine alone
 AFFIDAVIT_METRICS_TENANTS = env_bool("AFFIDAVIT_METRICS_TENANTS")  # /metrics names tenants by their short names
+# Networks (CIDR, comma-separated) that are no part of the public internet and may be told of events all the same.
+AFFIDAVIT_WEBHOOK_NETWORKS = env_list("AFFIDAVIT_WEBHOOK_NETWORKS")
+AFFIDAVIT_PUBLIC_URL = env_str("AFFIDAVIT_PUBLIC_URL").rstrip("/")  # for links in what is sent; empty: no links
+
+# --- E-mail ---------------------------------------------------------------------------------------------------
+EMAIL_HOST = env_str("AFFIDAVIT_SMTP_HOST")  # empty: no e-mail is sent, and no endpoint can be one
+EMAIL_PORT = env_int("AFFIDAVIT_SMTP_PORT", 587)
+EMAIL_HOST_USER = env_str("AFFIDAVIT_SMTP_USER")
+EMAIL_HOST_PASSWORD = env_secret("AFFIDAVIT_SMTP_PASSWORD") or ""
+EMAIL_USE_TLS = env_bool("AFFIDAVIT_SMTP_STARTTLS", True)
+EMAIL_TIMEOUT = 10  # seconds
+DEFAULT_FROM_EMAIL = env_str("AFFIDAVIT_EMAIL_FROM", "Affidavit <affidavit@localhost>")
 
 # --- Django ---------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [

@@ -89,6 +89,7 @@ class Site:
         env = {
             **without_credentials(self.environ),
             "AFFIDAVIT_LOGS": self.environ.get("AFFIDAVIT_LOGS", "plain"),
+            "AFFIDAVIT_PUBLIC_URL": self.environ.get("AFFIDAVIT_PUBLIC_URL", self.base_url),
             "AFFIDAVIT_STATIC_ROOT": str(self.static_root),
             "DJANGO_SETTINGS_MODULE": "config.settings",
             "HF_HUB_OFFLINE": "1",  # the model comes with a package

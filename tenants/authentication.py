@@ -44,6 +44,7 @@ SCOPE_PERMISSIONS: Mapping[str, frozenset[str]] = {
             "policy.activate",  # what people approved; approving is a person's
             "policy.backtest",
             "source.manage",
+            "webhook.manage",
             "budget.manage",
             "price.manage",
         }

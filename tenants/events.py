@@ -78,5 +78,11 @@ class Tag(StrEnum):
     VIEW_SAVED = "saved_view.saved"
     VIEW_REMOVED = "saved_view.removed"
     DECISIONS_EXPORTED = "decision.exported"
+    WEBHOOK_CREATED = "webhook_endpoint.created"
+    WEBHOOK_CHANGED = "webhook_endpoint.changed"
+    WEBHOOK_SECRET_ROTATED = "webhook_endpoint.secret_rotated"  # noqa: S105  (no password)
+    WEBHOOK_ENABLED = "webhook_endpoint.enabled"
+    WEBHOOK_DISABLED = "webhook_endpoint.disabled"
+    WEBHOOK_REMOVED = "webhook_endpoint.removed"
     PAYLOAD_READ = "payload.read"
     LOG_FROZEN = "log.frozen"

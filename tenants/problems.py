@@ -1,8 +1,10 @@
 """Errors as RFC 9457 problem details."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -39,3 +41,13 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     response.data |= ({"detail": detail} if detail and detail != str(title) else {}) | more
     response.content_type = CONTENT_TYPE
     return response
+
+
+@contextmanager
+def as_problem() -> Iterator[None]:
+    """Turns the services' `ValidationError` into the API's."""
+    try:
+        yield
+    except ValidationError as error:
+        details = error.message_dict if hasattr(error, "error_dict") else error.messages
+        raise exceptions.ValidationError(details) from None

@@ -1,4 +1,4 @@
-"""Scheduled work on the logs."""
+"""Scheduled work on the logs, and telling others."""
 
 import logging
 
@@ -7,6 +7,7 @@ from django.db import DatabaseError
 
 from tenants.directory import tenant_ids
 from tenants.ledger.anchors import anchor_tenant, configured_sinks
+from tenants.webhooks import retention, sending
 
 logger = logging.getLogger("affidavit.anchors")
 
@@ -21,3 +22,16 @@ def anchor_checkpoints() -> int:
         except DatabaseError:
             logger.exception("the anchors of tenant %s could not be kept", tenant_id)
     return held
+
+
+@shared_task
+def send_webhooks() -> int:
+    """Tell every tenant's endpoints what is due."""
+    return sending.send_due(tenant_ids())
+
+
+@shared_task
+def forget_deliveries() -> None:
+    """Remove what the log of deliveries no longer keeps."""
+    for tenant_id in tenant_ids():
+        retention.forget_deliveries(tenant_id)

@@ -9,6 +9,7 @@ from django.urls import URLPattern, path, reverse_lazy
 
 from tenants import api, views
 from tenants.signin import SignInForm
+from tenants.webhooks import urls as webhooks
 
 sign_in = LoginView.as_view(authentication_form=SignInForm, redirect_authenticated_user=True)
 choose_password = login_not_required(
@@ -33,6 +34,7 @@ page_patterns: list[URLPattern] = [
     path("keys/", views.key_list, name="api-key-list"),
     path("keys/<uuid:pk>/rotate/", views.key_rotate, name="api-key-rotate"),
     path("keys/<uuid:pk>/revoke/", views.key_revoke, name="api-key-revoke"),
+    *webhooks.page_patterns,
 ]
 
 api_patterns: list[URLPattern] = [
@@ -42,4 +44,5 @@ api_patterns: list[URLPattern] = [
     path("ledger/proof/consistency", api.LedgerConsistencyView.as_view(), name="api-ledger-consistency"),
     path("ledger/key", api.LedgerKeyView.as_view(), name="api-ledger-key"),
     path("decisions/<uuid:pk>/proof", api.DecisionProofView.as_view(), name="api-decision-proof"),
+    *webhooks.api_patterns,
 ]

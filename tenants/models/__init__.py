@@ -1,4 +1,4 @@
-"""Tenants, people, keys and the ledger's tables."""
+"""Tenants, people, keys, endpoints of webhooks and the ledger's tables."""
 
 from tenants.models.api_key import ApiKey, Scope
 from tenants.models.base import TenantForeignKey, TenantManager, TenantModel
@@ -18,10 +18,13 @@ from tenants.models.ledger import (
 from tenants.models.membership import Membership
 from tenants.models.tenant import SourceSystem, Tenant
 from tenants.models.user import User
+from tenants.models.webhook import DeliveryState, EndpointKind, WebhookAttempt, WebhookDelivery, WebhookEndpoint
 
 __all__ = [
     "AnchorState",
     "ApiKey",
+    "DeliveryState",
+    "EndpointKind",
     "LedgerAnchor",
     "LedgerCheckpoint",
     "LedgerEvent",
@@ -41,4 +44,7 @@ __all__ = [
     "TenantManager",
     "TenantModel",
     "User",
+    "WebhookAttempt",
+    "WebhookDelivery",
+    "WebhookEndpoint",
 ]

@@ -19,7 +19,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from tenants.authentication import SCOPE_PERMISSIONS
 from tenants.context import tenant_atomic
-from tenants.models import ApiKey, Membership, Scope
+from tenants.models import ApiKey, Membership, Scope, WebhookDelivery, WebhookEndpoint
 from tenants.roles import PERMISSIONS, Role
 from tests.factories.tenants import UserFactory
 from tests.invariants.test_registry import OURS
@@ -39,6 +39,19 @@ NEEDS: Mapping[str, Mapping[str, str]] = {
     "api-key-list": {READ: "key.manage", WRITE: "key.manage"},
     "api-key-rotate": {WRITE: "key.manage"},
     "api-key-revoke": {WRITE: "key.manage"},
+    "webhook-list": {READ: "webhook.manage", WRITE: "webhook.manage"},
+    "webhook-detail": {READ: "webhook.manage", WRITE: "webhook.manage"},
+    "webhook-ping": {WRITE: "webhook.manage"},
+    "webhook-rotate": {WRITE: "webhook.manage"},
+    "webhook-enable": {WRITE: "webhook.manage"},
+    "webhook-disable": {WRITE: "webhook.manage"},
+    "webhook-remove": {WRITE: "webhook.manage"},
+    "webhook-resend": {WRITE: "webhook.manage"},
+    "api-webhooks": {READ: "webhook.manage", WRITE: "webhook.manage"},
+    "api-webhook": {READ: "webhook.manage", "PUT": "webhook.manage", "DELETE": "webhook.manage"},
+    "api-webhook-deliveries": {READ: "webhook.manage"},
+    "api-webhook-step": {WRITE: "webhook.manage"},
+    "api-delivery-resend": {WRITE: "webhook.manage"},
     "decision-list": {READ: "decision.read"},
     "decision-detail": {READ: "decision.read"},
     "first-record": {READ: "decision.read"},
@@ -227,6 +240,16 @@ def alert_of(world: World) -> uuid.UUID:
         return DriftAlert.objects.order_by("id")[0].pk
 
 
+def endpoint_of(world: World) -> uuid.UUID:
+    with tenant_atomic(world.cast.tenant.pk):
+        return WebhookEndpoint.objects.order_by("id")[0].pk
+
+
+def delivery_of(world: World) -> uuid.UUID:
+    with tenant_atomic(world.cast.tenant.pk):
+        return WebhookDelivery.objects.order_by("id")[0].pk
+
+
 def values(name: str, world: World) -> dict[str, object]:
     """What the route's parameters are in a world, the tenant's slug among them."""
     wanted = re.findall(r"<(?:\w+:)?(\w+)>", ROUTES[name])
@@ -244,6 +267,9 @@ def values(name: str, world: World) -> dict[str, object]:
         "apm-link": link_of(world),
         "thumb-key": thumb_key_of(world),
         "drift": alert_of(world),
+        "webhook-resend": delivery_of(world),
+        "webhook": endpoint_of(world),
+        "delivery": delivery_of(world),
     }
     about = (word for word in subjects if name.startswith((word, f"api-{word}")))
     known = {
@@ -252,7 +278,7 @@ def values(name: str, world: World) -> dict[str, object]:
         "item": item.pk,
         "policy": world.version.policy.slug,
         "number": world.version.number,
-        "step": "submit",
+        "step": "ping" if "webhook" in name else "submit",
         "backtest": world.backtest,
         "sha256": world.price_sha256.hex(),
         "path": "0/000.p/1",

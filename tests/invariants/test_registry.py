@@ -18,6 +18,7 @@ ROOT_TABLE = "tenants_tenant"  # isolated by its own id
 MUTABLE = {
     "tenants.Tenant", "tenants.User", "tenants.Membership", "tenants.ApiKey", "tenants.SourceSystem",
     "tenants.SubjectKey", "tenants.LedgerLog", "tenants.LedgerQueue", "tenants.LedgerTile", "tenants.LedgerAnchor",
+    "tenants.WebhookEndpoint", "tenants.WebhookDelivery", "tenants.WebhookAttempt",  # tries go with their delivery
     "policies.Policy", "policies.PolicyActivation", "policies.PolicyReview", "policies.PolicyBacktest",
     "policies.PolicyFollowUp",
     "traces.Embedding", "traces.MeaningQueue", "traces.Remark",

@@ -25,6 +25,7 @@ from tenants.context import tenant_atomic
 from tenants.ids import uuid7_now
 from tenants.models import TenantForeignKey, TenantManager
 from tenants.roles import Role
+from tenants.webhooks.services import EndpointTerms, create_endpoint, ping_endpoint
 from tests.factories.audits import make_team, reopened_case
 from tests.factories.policies import a_document, put_in_force
 from tests.factories.tenants import Cast, make_cast
@@ -117,6 +118,8 @@ def make_world() -> World:
     set_apm_link(by=cast.owner, terms=LinkTerms("Jaeger", "jaeger", "https://jaeger.example.com/trace/{trace_id}"))
     create_thumb_key(by=cast.owner, name="The shop", source=cast.source, origins=["https://shop.example.com"])
     save_view(by=cast.auditor, name="The first user", query={"user": "u-1032"}, is_shared=True)
+    told = create_endpoint(by=cast.owner, terms=EndpointTerms("On call", "https://hooks.example.com/affidavit"))
+    ping_endpoint(by=cast.owner, pk=told.row.pk)
     (decision, *_) = submit(cast, 3, source_seq=1, occurred_at=None)
     an_alert(cast, decision, today)
     team = make_team(cast)

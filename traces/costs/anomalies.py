@@ -17,6 +17,7 @@ from django.db import connection
 from django.db.models import Exists, F, Min, OuterRef, Q, Sum
 
 from tenants.context import tenant_atomic
+from traces.costs import telling
 from traces.costs.budgets import DAY, midnight
 from traces.costs.repeats import repeated_requests
 from traces.costs.spending import UsageQuery
@@ -142,6 +143,7 @@ def watch_costs(tenant_id: uuid.UUID, *, now: datetime | None = None) -> list[Co
             told[_key(one)] = max(told.get(_key(one), 0), one.lost_micros)
         fresh = [one for one in found if _is_news(one, told.get(_key(one)))]
         CostAnomaly.objects.bulk_create(fresh, ignore_conflicts=True)
+        telling.tell_anomalies(fresh)
     return fresh
 
 

@@ -4,7 +4,6 @@ import csv
 import io
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -24,6 +23,7 @@ from rest_framework.views import APIView
 from tenants.api import AsItIs
 from tenants.context import tenant_atomic
 from tenants.permissions import actor_of
+from tenants.problems import as_problem
 from traces.costs import budgeting
 from traces.costs.book import Call, price_book
 from traces.costs.budgeting import BudgetTerms
@@ -211,16 +211,6 @@ def body_of(request: Request) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise exceptions.ParseError("Send a JSON object.")
     return data
-
-
-@contextmanager
-def as_problem() -> Iterator[None]:
-    """Turns the services' `ValidationError` into the API's."""
-    try:
-        yield
-    except ValidationError as error:
-        details = error.message_dict if hasattr(error, "error_dict") else error.messages
-        raise exceptions.ValidationError(details) from None
 
 
 # --- Prices ---------------------------------------------------------------------------------------------------------

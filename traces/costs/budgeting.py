@@ -15,6 +15,7 @@ from tenants.actors import Actor
 from tenants.context import tenant_atomic
 from tenants.events import Tag
 from tenants.ledger.log import append
+from traces.costs import telling
 from traces.costs.budgets import (
     THRESHOLDS,
     BudgetVerdict,
@@ -207,6 +208,7 @@ def watch_budgets(tenant_id: uuid.UUID, *, now: datetime | None = None) -> list[
         )
         fresh = [a for a in alerts if (a.budget_id, a.period_start, a.kind, a.threshold) not in known]
         BudgetAlert.objects.bulk_create(fresh, ignore_conflicts=True)
+        telling.tell_alerts(fresh)
     return fresh
 
 

@@ -10,7 +10,7 @@ from tenants.actors import system_actor
 from tenants.events import Tag
 from tenants.ledger.canonical import dumps
 from tenants.ledger.log import append
-from traces.drift import evidence, words
+from traces.drift import evidence, telling, words
 from traces.drift.causes import Happening
 from traces.drift.events import Event
 from traces.drift.finding import weigh_events
@@ -57,6 +57,7 @@ def write(
         },
         ref=alert.pk,
     )  # fmt: skip
+    telling.tell(alert)
     if isinstance(signal, Event):
         return opened
     return None if final else alert.pk

@@ -1,0 +1,46 @@
+"""What others can be told of: one closed list of event types. Apps above publish these; a test keeps the grammar.
+
+A type that is here is a promise to whoever listens: it may gain members in `data`, and never loses one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class EventType(StrEnum):
+    """`noun.verb`, the verb in the past."""
+
+    DRIFT_NOTICED = "drift_alert.noticed"
+    DRIFT_WORKED_OUT = "drift_alert.worked_out"
+    BUDGET_ALERT = "budget_alert.raised"
+    COST_ANOMALY = "cost_anomaly.noticed"
+    PING = "webhook_endpoint.pinged"
+
+
+LABELS: Mapping[str, str] = {
+    EventType.DRIFT_NOTICED: "Behaviour: something was noticed",
+    EventType.DRIFT_WORKED_OUT: "Behaviour: when and why, with more decisions",
+    EventType.BUDGET_ALERT: "Budget: a threshold was crossed, or will be",
+    EventType.COST_ANOMALY: "Cost: money runs away",
+    EventType.PING: "A test, sent by hand",
+}
+CHOOSABLE = tuple(name for name in EventType if name != EventType.PING)  # a ping goes wherever it is sent
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something to tell.
+
+    `title` and `text` are for people; `page` is the name of its page and what comes after the tenant in its address;
+    `data` is for programs: I-JSON, small, and never the content of a decision, because what was sent cannot be erased.
+    """
+
+    type: EventType
+    at: datetime
+    title: str
+    text: str = ""
+    page: tuple[str, ...] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)
