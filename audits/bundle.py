@@ -27,7 +27,9 @@ from tenants.events import Tag
 from tenants.ledger.canonical import dumps, parse_strict
 from tenants.ledger.commitments import parse_leaf
 from tenants.ledger.reader import Prover, latest_checkpoint, trust_policy
+from tenants.ledger.redaction import is_redacted, redaction_of
 from tenants.models import LedgerCheckpoint, LedgerEvent, LedgerLeaf
+from traces.contents import erased_reasons
 from traces.models import Decision
 from traces.sealing import Content
 from traces.selectors import open_payloads
@@ -159,20 +161,27 @@ def _add_decisions(
     purpose = f"bundle of case {case.reference}"
     contents = open_payloads(decisions, by=by, purpose=purpose) if may_read else {}
     leaves = _leaves([decision.pk for decision in decisions])
+    reasons = erased_reasons(leaves)
     _add_proofs(writer, leaves.values(), checkpoint)
     for decision in decisions:
         leaf, content = leaves[decision.pk], contents.get(decision.pk)
+        reason = reasons.get(decision.pk, ERASED)
+        is_gone = content is None and (may_read or decision.pk in reasons)
         if content is None:
-            writer.leave_out(decision.pk, ERASED if may_read else NOT_ALLOWED)
-        groups = parse_leaf(bytes(leaf.leaf)).commitments if may_read and content is None else {}
-        writer.add(f"records/{decision.pk}.json", record_document(decision.pk, content, dict.fromkeys(groups, ERASED)))
+            writer.leave_out(decision.pk, reason if is_gone else NOT_ALLOWED)
+        groups = parse_leaf(bytes(leaf.leaf)).commitments if is_gone else {}
+        writer.add(f"records/{decision.pk}.json", record_document(decision.pk, content, dict.fromkeys(groups, reason)))
 
 
 def _add_events(writer: BundleWriter, ids: Sequence[uuid.UUID], checkpoint: LedgerCheckpoint) -> None:
     leaves = {pk: leaf for pk, leaf in _leaves(ids).items() if leaf.leaf_index < checkpoint.size}
     _add_proofs(writer, leaves.values(), checkpoint)
     for event in LedgerEvent.objects.filter(pk__in=ids).order_by("id"):
-        if event.pk in leaves:
+        if event.pk in leaves and is_redacted(event):
+            reason = redaction_of(event)
+            writer.leave_out(event.pk, reason)
+            writer.add(f"records/{event.pk}.json", record_document(event.pk, None, {"event": reason}))
+        elif event.pk in leaves:
             content = Content({"event": bytes(event.body)}, {"event": bytes(event.salt)})
             writer.add(f"records/{event.pk}.json", record_document(event.pk, content, {}))
         else:

@@ -40,6 +40,21 @@ class NoteState(models.TextChoices):
     CLEARED = "cleared", "Cleared"
 
 
+class ErasureState(models.TextChoices):
+    REQUESTED = "requested", "Waits for approval"
+    APPROVED = "approved", "Approved"
+    RUNNING = "running", "Erasing"
+    COMPLETED = "completed", "Completed"
+    REJECTED = "rejected", "Rejected"
+
+
+ERASURE_STEPS: Mapping[str, frozenset[str]] = {
+    ErasureState.REQUESTED: frozenset({ErasureState.APPROVED, ErasureState.REJECTED}),
+    ErasureState.APPROVED: frozenset({ErasureState.RUNNING, ErasureState.REJECTED}),
+    ErasureState.RUNNING: frozenset({ErasureState.COMPLETED}),
+}
+
+
 class FindingAction(StrEnum):
     ASSIGN = "assign"
     ISSUE = "issue"

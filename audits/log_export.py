@@ -18,7 +18,9 @@ from tenants.ledger.links import links
 from tenants.ledger.log import append
 from tenants.ledger.reader import NotThere, log_of, signed_head, trust_policy
 from tenants.ledger.receipts import receipt_signer
+from tenants.ledger.redaction import is_redacted, redaction_of
 from tenants.models import LedgerCheckpoint, LedgerEvent, LedgerLeaf
+from traces.contents import erased_reasons
 from traces.models import Decision
 from traces.sealing import Content
 from traces.selectors import open_payloads
@@ -130,12 +132,13 @@ def _add_records(writer: BundleWriter, by: Actor, head: LedgerCheckpoint) -> Non
 def _add_batch(writer: BundleWriter, by: Actor, leaves: Iterable[LedgerLeaf]) -> None:
     by_id = {leaf.rid: leaf for leaf in leaves}
     decisions = list(Decision.objects.filter(pk__in=by_id).only("tenant_id", "id"))
-    contents = _opened(by, by_id, decisions) | _events(by_id)
+    events, redacted = _events(by_id)
+    contents, reasons = _opened(by, by_id, decisions) | events, erased_reasons(by_id) | redacted
     for rid, leaf in by_id.items():
-        content = contents.get(rid)
-        erased = {} if content else dict.fromkeys(parse_leaf(bytes(leaf.leaf)).commitments, ERASED)
+        content, reason = contents.get(rid), reasons.get(rid, ERASED)
+        erased = {} if content else dict.fromkeys(parse_leaf(bytes(leaf.leaf)).commitments, reason)
         if erased:
-            writer.leave_out(rid, ERASED)
+            writer.leave_out(rid, reason)
         writer.add(f"records/{rid}.json", record_document(rid, content, erased))
 
 
@@ -154,6 +157,10 @@ def _opened(by: Actor, leaves: Mapping[uuid.UUID, LedgerLeaf], decisions: list[D
         raise
 
 
-def _events(ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Content]:
-    rows = LedgerEvent.objects.filter(pk__in=list(ids))
-    return {row.pk: Content({"event": bytes(row.body)}, {"event": bytes(row.salt)}) for row in rows}
+def _events(ids: Iterable[uuid.UUID]) -> tuple[dict[uuid.UUID, Content], dict[uuid.UUID, str]]:
+    """What events say, and of those whose text was taken out, why."""
+    rows = list(LedgerEvent.objects.filter(pk__in=list(ids)))
+    said = {
+        row.pk: Content({"event": bytes(row.body)}, {"event": bytes(row.salt)}) for row in rows if not is_redacted(row)
+    }
+    return said, {row.pk: redaction_of(row) for row in rows if is_redacted(row)}

@@ -7,8 +7,8 @@ from functools import partial
 from celery import shared_task
 from django.db import transaction
 
-from audits import findings, followups, publishing
-from audits.models import Case
+from audits import erasing, findings, followups, publishing
+from audits.models import Case, Erasure
 from tenants.actors import system_actor
 from tenants.context import tenant_atomic
 from tenants.directory import tenant_ids
@@ -21,6 +21,19 @@ def build_report(tenant_id: str, case_id: str) -> None:
     with tenant_atomic(tenant):
         case = Case.objects.get(pk=case_id)
     publishing.build_report(case=case, requested_by=system_actor(tenant, "worker"))
+
+
+@shared_task
+def run_erasure(tenant_id: str, erasure_id: str) -> None:
+    """Carry out an approved erasure; run again, it does what is left."""
+    erasing.run_erasure(uuid.UUID(tenant_id), uuid.UUID(erasure_id))
+
+
+@shared_task
+def resume_erasures() -> None:
+    """Go on with approved erasures that no worker finished: the broker was down, or the worker was killed."""
+    for tenant_id in tenant_ids():
+        erasing.resume_erasures(tenant_id)
 
 
 @shared_task
@@ -42,4 +55,10 @@ def build_report_later(case: Case) -> None:
     """Ask a worker for it once this transaction is committed. A broker that is down is logged, and does not undo the
     step: the report is built when somebody asks for it."""
     task = partial(build_report.delay, str(case.tenant_id), str(case.pk))
+    transaction.on_commit(task, robust=True)
+
+
+def run_erasure_later(erasure: Erasure) -> None:
+    """Ask a worker for it once the approval is committed; `resume_erasures` finds it where the broker is down."""
+    task = partial(run_erasure.delay, str(erasure.tenant_id), str(erasure.pk))
     transaction.on_commit(task, robust=True)

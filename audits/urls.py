@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from audits import api, casework_api, casework_views, evidence_api, views
+from audits import api, casework_api, casework_views, erasure_api, erasure_views, evidence_api, views
 
 page_patterns: list[URLPattern] = [
     path("cases/", views.case_list, name="case-list"),
@@ -40,6 +40,11 @@ page_patterns: list[URLPattern] = [
     path(
         "cases/<uuid:pk>/revisions/<int:number>/bundle.zip", casework_views.revision_bundle, name="case-revision-bundle"
     ),
+    path("erasures/", erasure_views.erasure_list, name="erasure-list"),
+    path("erasures/<uuid:pk>/", erasure_views.erasure_detail, name="erasure-detail"),
+    path("erasures/<uuid:pk>/approve/", erasure_views.approve, name="erasure-approve"),
+    path("erasures/<uuid:pk>/reject/", erasure_views.reject, name="erasure-reject"),
+    path("erasures/<uuid:pk>/certificate.json", erasure_views.certificate, name="erasure-certificate"),
     path("decisions/<uuid:pk>/reads/", casework_views.decision_reads, name="decision-reads"),
     path("cases/<uuid:pk>/report.pdf", views.report, name="case-report"),
     path("cases/<uuid:pk>/bundle.zip", views.bundle, name="case-bundle"),
@@ -61,6 +66,9 @@ api_patterns: list[URLPattern] = [
     ),
     path("cases/<uuid:pk>/files", evidence_api.CaseFiles.as_view(), name="api-case-files"),
     path("cases/<uuid:pk>/files/<int:number>", evidence_api.CaseFile.as_view(), name="api-case-file"),
+    path("erasures", erasure_api.ErasureList.as_view(), name="api-erasures"),
+    path("erasures/<uuid:pk>", erasure_api.ErasureDetail.as_view(), name="api-erasure"),
+    path("erasures/<uuid:pk>/certificate", erasure_api.ErasureCertificate.as_view(), name="api-erasure-certificate"),
     path("cases/<uuid:pk>/report.pdf", api.CaseReport.as_view(), name="api-case-report"),
     path("cases/<uuid:pk>/bundle.zip", api.CaseBundle.as_view(), name="api-case-bundle"),
 ]

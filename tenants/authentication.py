@@ -38,6 +38,8 @@ SCOPE_PERMISSIONS: Mapping[str, frozenset[str]] = {
             "ledger.read",
             "policy.read",
             "case.read",
+            "erasure.read",
+            "erasure.request",  # a privacy portal files it; approving is a person's
             "case.create",  # a monitor opens one, and names the person who leads it
             "policy.draft",
             "policy.submit",

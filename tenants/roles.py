@@ -22,6 +22,9 @@ PERMISSIONS: Mapping[str, frozenset[str]] = {
     | {
         "feedback.write",
         "tenant.manage",
+        "erasure.read",
+        "erasure.request",
+        "erasure.approve",
         "member.manage",
         "key.manage",
         "source.manage",
@@ -37,6 +40,8 @@ PERMISSIONS: Mapping[str, frozenset[str]] = {
     Role.ADMIN: READING
     | {
         "feedback.write",
+        "erasure.read",
+        "erasure.request",
         "member.manage",
         "key.manage",
         "source.manage",
@@ -66,6 +71,7 @@ PERMISSIONS: Mapping[str, frozenset[str]] = {
     Role.AUDITOR: READING
     | {
         "feedback.write",
+        "erasure.read",
         "drift.manage",
         "decision.read_payload",
         "decision.export",

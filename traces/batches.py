@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import orjson
-from django.db import InterfaceError, OperationalError
+from django.db import IntegrityError, InterfaceError, OperationalError
 from psycopg import sql
 
 from policies.timeline import InForce, Timeline, ensure_policy_set, is_set_kept, known_timeline, timeline_of
@@ -24,7 +24,15 @@ from tenants.ledger.canonical import dumps
 from tenants.ledger.log import LogBusy
 from traces import rows
 from traces.costs.book import PriceBook, known_book, price_book
-from traces.dimensions import DeploymentKey, deployment_ids, model_version_ids, note_pairings, subject_keys
+from traces.dimensions import (
+    DeploymentKey,
+    are_keys_of,
+    deployment_ids,
+    forget_keys,
+    model_version_ids,
+    note_pairings,
+    subject_keys,
+)
 from traces.grouping import GroupCommit
 from traces.recording import Prepared, Recorded, record
 
@@ -231,13 +239,21 @@ def _attempt(batches: Mapping[int, Batch]) -> dict[int, Answers | Exception]:
     shared = _shared(tenant_id, list(batches.values()), now)
     try:
         with quick_transaction(USING, tenant_id, _reads(tenant_id, batches.values())) as found:
-            timeline = known_timeline(tenant_id, found[0][0][0])
+            policy_epoch, erasure_epoch = found[0][0]
+            if not are_keys_of(tenant_id, erasure_epoch):
+                raise _Contended  # a subject was erased: the next look finds the keys that are left
+            timeline = known_timeline(tenant_id, policy_epoch)
             if timeline is None:
                 raise _Missing
             stored = {row[0]: (row[1], row[2]) for rest in found[1:] for row in rest}
             done, written = _judged(batches, stored, partial(_write, timeline=timeline, shared=shared, now=now))
             if written:
                 _insert(tenant_id, list(written.values()))
+    except IntegrityError as error:
+        if KEY_IS_GONE not in str(error):
+            raise
+        forget_keys(tenant_id)
+        raise _Contended from None
     except _Missing as missing:
         with tenant_atomic(tenant_id, using=USING):
             timeline_of(tenant_id, using=USING)
@@ -247,7 +263,8 @@ def _attempt(batches: Mapping[int, Batch]) -> dict[int, Answers | Exception]:
     return done | {index: one.answers for index, one in written.items()}
 
 
-_EPOCH = "SELECT policy_epoch FROM tenants_tenant WHERE id = {}"
+KEY_IS_GONE = "subject_key_id_fk"  # the constraint, in the database's words: the key was destroyed meanwhile
+_EPOCH = "SELECT policy_epoch, erasure_epoch FROM tenants_tenant WHERE id = {}"
 _STORED = "SELECT id, fingerprint, answer FROM traces_submission WHERE tenant_id = {} AND id = ANY({})"
 
 

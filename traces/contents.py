@@ -13,7 +13,7 @@ from tenants.context import current_tenant_id
 from tenants.events import Tag
 from tenants.ledger.log import append
 from tenants.models import SubjectKey
-from traces.models import Decision, DecisionPayload
+from traces.models import Decision, DecisionPayload, ErasedContent
 from traces.sealing import Content, bound_to, open_content
 
 
@@ -50,6 +50,11 @@ def read_contents(ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Content]:
         for pk, key_pk, sealed in payloads
         if key_pk in keys
     }
+
+
+def erased_reasons(ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """Why content is gone, where it is: what is shown in its place. Inside `tenant_atomic`."""
+    return dict(ErasedContent.objects.filter(pk__in=list(ids)).values_list("pk", "reason"))
 
 
 def members_of(content: Content) -> dict[str, Any]:

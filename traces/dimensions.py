@@ -49,6 +49,7 @@ _deployments: Lru[tuple[uuid.UUID, DeploymentKey], uuid.UUID] = Lru(50_000)
 _model_versions: Lru[tuple[uuid.UUID, bytes], uuid.UUID] = Lru(50_000)
 _pairings: Lru[tuple[uuid.UUID, tuple[uuid.UUID, uuid.UUID]], bool] = Lru(50_000)
 _subject_keys: Lru[tuple[uuid.UUID, bytes], tuple[uuid.UUID, bytes]] = Lru(100_000)
+_erasure_epochs: dict[uuid.UUID, int] = {}
 
 
 def deployment_key(typed: Submitted) -> DeploymentKey:
@@ -144,6 +145,25 @@ def subject_keys(
 
     resolved = _resolve(tenant_id, set(digests.values()), _subject_keys, make, using)
     return {subject: resolved[digest] for subject, digest in digests.items()}
+
+
+def are_keys_of(tenant_id: uuid.UUID, epoch: int) -> bool:
+    """Whether the keys in memory are of this `Tenant.erasure_epoch`; if not, they are forgotten and `epoch` is theirs.
+
+    An erasure raises it, so that a process drops a destroyed key with the first record that comes after. What it would
+    have written under such a key meanwhile, the foreign key refuses. Nothing is ever read with a key from memory.
+    """
+    if _erasure_epochs.get(tenant_id, 0) == epoch:
+        return True
+    forget_keys(tenant_id)
+    _erasure_epochs[tenant_id] = epoch
+    return False
+
+
+def forget_keys(tenant_id: uuid.UUID) -> None:
+    """Drop every subject key of a tenant from this process's memory."""
+    for known in [key for key in list(_subject_keys.entries) if key[0] == tenant_id]:
+        _subject_keys.drop(known)
 
 
 def _resolve(

@@ -10,6 +10,7 @@ from django.urls import reverse
 from tenants.actors import Actor
 from tenants.ids import uuid7_time
 from tenants.ledger.reader import covering_checkpoint, leaf_of, proof_states
+from traces.contents import erased_reasons
 from traces.conversation import Turn, excerpt, pretty, turns
 from traces.costs.charts import money
 from traces.models import FAILED, Decision, PolicyMatch, SpanContent
@@ -67,7 +68,7 @@ def head(decision: Decision, content: Content | None, may_read: bool) -> dict[st
         "asked": asked,
         "verdict": decision.verdict,
         "latency_ms": decision.latency_ms,
-        "erased_note": "",
+        "erased_note": "" if content or not may_read else erased_reasons([decision.pk]).get(decision.pk, ""),
     }
 
 

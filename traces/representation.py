@@ -3,6 +3,7 @@
 from typing import Any
 
 from tenants.ids import uuid7_time
+from traces.contents import erased_reasons
 from traces.models import Decision
 from traces.recording import rfc3339
 from traces.rows import span_hex
@@ -65,5 +66,6 @@ def detail(decision: Decision, content: Content | None) -> dict[str, Any]:
     """The whole record; `erased` when its content is gone."""
     shown = summary(decision)
     if content is None:
-        return shown | {"erased": True}
+        reason = erased_reasons([decision.pk]).get(decision.pk)
+        return shown | {"erased": True} | ({"erased_reason": reason} if reason else {})
     return shown | {"record": members_of(content), "policy": policy_document(content)}

@@ -1,6 +1,7 @@
 """Cases, what was found in them, who signed, and what was reported."""
 
 from audits.models.case import Case, CaseEvent, CaseRevision, CaseType
+from audits.models.erasure import Erasure, Ground
 from audits.models.evidence import EvidenceContent, EvidenceFile, EvidenceRequest
 from audits.models.grants import CaseUserObjectPermission
 from audits.models.outcome import (
@@ -26,11 +27,13 @@ __all__ = [
     "CaseType",
     "CaseUserObjectPermission",
     "Conclusion",
+    "Erasure",
     "EvidenceContent",
     "EvidenceFile",
     "EvidenceRequest",
     "Finding",
     "FindingKind",
+    "Ground",
     "Meaning",
     "Pades",
     "Population",

@@ -18,6 +18,7 @@ class Tenant(models.Model):
     name = models.CharField(max_length=120)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     policy_epoch = models.BigIntegerField(default=0, editable=False)  # raised when a policy starts or stops applying
+    erasure_epoch = models.BigIntegerField(default=0, editable=False)  # raised when a subject's key is destroyed
 
     def __str__(self) -> str:
         return self.name

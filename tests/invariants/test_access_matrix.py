@@ -123,6 +123,14 @@ NEEDS: Mapping[str, Mapping[str, str]] = {
     "case-revision-report": {READ: "case"},
     "case-revision-bundle": {READ: "case"},
     "decision-reads": {READ: "activity.read"},
+    "erasure-list": {READ: "erasure.read", WRITE: "erasure.request"},
+    "erasure-detail": {READ: "erasure.read"},
+    "erasure-approve": {WRITE: "erasure.approve"},
+    "erasure-reject": {WRITE: "erasure.approve"},
+    "erasure-certificate": {READ: "erasure.read"},
+    "api-erasures": {READ: "erasure.read", WRITE: "erasure.request"},
+    "api-erasure": {READ: "erasure.read"},
+    "api-erasure-certificate": {READ: "erasure.read"},
     "case-report": {READ: "case"},
     "case-bundle": {READ: "case"},
     "api-ledger-checkpoint": {READ: "ledger.read"},
@@ -270,6 +278,7 @@ def values(name: str, world: World) -> dict[str, object]:
         "webhook-resend": delivery_of(world),
         "webhook": endpoint_of(world),
         "delivery": delivery_of(world),
+        "erasure": world.erasure,
     }
     about = (word for word in subjects if name.startswith((word, f"api-{word}")))
     known = {

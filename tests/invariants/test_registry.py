@@ -26,6 +26,7 @@ MUTABLE = {
     "traces.ApmLink", "traces.ThumbKey", "traces.SavedView", "traces.SearchQueue", "traces.SearchToken",
     "traces.Baseline", "traces.DriftAlertState", "traces.DriftQueue", "traces.DriftWatch",
     "audits.Case", "audits.CaseItem", "audits.CaseUserObjectPermission", "audits.Finding", "audits.ReportDocument",
+    "audits.Erasure",
     "audits.CaseClock", "audits.EvidenceContent", "audits.EvidenceRequest", "audits.ReviewNote", "audits.TestStep",
     "traces.Budget", "traces.RollupQueue", "traces.SubjectRollup", "traces.UsageRollup",
 }  # fmt: skip
@@ -36,7 +37,7 @@ APPEND_ONLY = {
     "traces.Restatement",
     "traces.Assessment", "traces.Feedback",
     "traces.Decision", "traces.Deployment", "traces.ModelVersion", "traces.Pairing", "traces.Submission",
-    "traces.RuleHit",
+    "traces.RuleHit", "traces.ErasedContent",
     "audits.CaseEvent", "audits.CaseRevision", "audits.Population", "audits.Report", "audits.Sample",
     "audits.Signature", "audits.EvidenceFile", "audits.Procedure",
     "traces.Mark", "traces.Span", "traces.SpanContent", "traces.Evaluation", "traces.DriftAlert",

@@ -28,6 +28,7 @@ def arguments(name: str, world: World) -> dict[str, str]:
         "decision_id": world.decision,
         "backtest_id": world.backtest,
         "restatement_id": world.restatement,
+        "erasure_id": world.erasure,
     }
     wanted = [parameter for parameter in inspect.signature(TASKS[name].run).parameters if parameter != "tenant_id"]
     assert set(wanted) <= set(known), f"{name}: say in `arguments` what {sorted(set(wanted) - set(known))} is"

@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import models
 from psycopg import sql
 
+from audits.erasures import Plea, request_erasure
 from audits.models import Case
 from audits.services import grant_case_access
 from policies.backtests import start_backtest
@@ -66,6 +67,7 @@ class World:
     budget: uuid.UUID
     price_sha256: bytes
     restatement: uuid.UUID
+    erasure: uuid.UUID
 
 
 def tenant_models() -> list[type[models.Model]]:
@@ -126,10 +128,12 @@ def make_world() -> World:
     case = reopened_case(team, system="loan-assistant")
     guest = cast.people[Role.EXTERNAL_AUDITOR]
     grant_case_access(by=team.lead, case=case, user=guest, permissions=["case.read"], expires_at=today + week)
+    plea = Plea("customer-5521", "b", "Their letter; identity checked.")
+    erasure = request_erasure(by=cast.actors[Role.ADMIN], plea=plea)
     with superuser() as connection:
         for model in tenant_models():
             fill(connection, model, cast)
-    return World(cast, decision, version, backtest.pk, case, budget.pk, bytes(price.sha256), restatement.pk)
+    return World(cast, decision, version, backtest.pk, case, budget.pk, bytes(price.sha256), restatement.pk, erasure.pk)
 
 
 def fill(connection: psycopg.Connection[Any], model: type[models.Model], cast: Cast) -> None:

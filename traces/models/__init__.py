@@ -40,6 +40,7 @@ from traces.models.drift import (
     DriftStanding,
     DriftWatch,
 )
+from traces.models.erased import ErasedContent
 from traces.models.evaluation import Evaluation
 from traces.models.feedback import Feedback, ThumbKey
 from traces.models.mark import ApmLink, Mark, MarkKind
@@ -70,6 +71,7 @@ __all__ = [
     "DriftStanding",
     "DriftWatch",
     "Embedding",
+    "ErasedContent",
     "Evaluation",
     "Feedback",
     "Grain",

@@ -147,6 +147,9 @@ class DecisionPayload(TenantModel):
     subject_key = TenantForeignKey("tenants.SubjectKey", on_delete=models.PROTECT, related_name="+", db_index=False)
     sealed = models.BinaryField()
 
+    class Meta(TenantModel.Meta):
+        indexes = (models.Index(fields=("tenant", "subject_key"), name="decision_payload_subject"),)
+
 
 class Submission(TenantModel):
     """What makes a retry safe: one row for each idempotency key and each (source, external id).

@@ -1,15 +1,15 @@
 """From the queue to embeddings and assessments: once each, resumable, and gone with the content."""
 
-import uuid
 from unittest import mock
 
 import pytest
-from django.db import DatabaseError, connection, connections
+from django.db import DatabaseError, connection
 
 from tenants.context import tenant_atomic
-from tenants.models import SubjectKey
+from tests.factories.erasures import erase_decision
 from tests.factories.tenants import Cast
 from tests.factories.traces import a_decision, submit, submit_each
+from tests.invariants.worlds import superuser
 from tests.traces.meaning.words import Words, vector
 from traces.meaning import embedding
 from traces.meaning.encoder import signs, unpacked
@@ -82,15 +82,10 @@ def test_what_another_worker_took_is_not_stored_twice(cast: Cast) -> None:
         assert Assessment.objects.filter(evaluator="refusal").count() == 2
 
 
-def erase(cast: Cast, pk: uuid.UUID) -> None:
-    with tenant_atomic(cast.tenant.pk, using="worker"), connections["worker"].cursor() as cursor:
-        cursor.execute("DELETE FROM traces_decisionpayload WHERE id = %s", [pk])
-
-
 def test_erased_content_takes_its_embedding_along(cast: Cast) -> None:
     first, second = submit(cast, 2)
     embed(cast)
-    erase(cast, first)
+    erase_decision(cast, first)
     with tenant_atomic(cast.tenant.pk):
         assert list(Embedding.objects.values_list("pk", flat=True)) == [second]
 
@@ -101,7 +96,9 @@ def test_a_destroyed_key_takes_its_subjects_embeddings_along(cast: Cast) -> None
     embed(cast)
     with tenant_atomic(cast.tenant.pk):
         key_id = Embedding.objects.exclude(pk=other).get().subject_key_id
-        SubjectKey.objects.filter(pk=key_id).update(wrapped=b"")
+    with superuser() as connection:  # whoever destroys it: no role of the product does without an erasure
+        connection.execute("UPDATE tenants_subjectkey SET wrapped = '' WHERE id = %s", [key_id])
+    with tenant_atomic(cast.tenant.pk):
         assert list(Embedding.objects.values_list("pk", flat=True)) == [other]
 
 
@@ -113,7 +110,7 @@ def test_content_that_goes_while_it_is_embedded_leaves_nothing(cast: Cast) -> No
             with tenant_atomic(cast.tenant.pk):
                 there = DecisionPayload.objects.filter(pk=pk).exists()
             if there:
-                erase(cast, pk)
+                erase_decision(cast, pk)
             return super().__call__(texts)
 
     embed(cast, Erasing())

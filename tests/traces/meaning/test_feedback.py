@@ -5,13 +5,14 @@ from typing import Any
 
 import orjson
 import pytest
-from django.db import DatabaseError, connections
+from django.db import DatabaseError
 from django.test import Client
 
 from tenants.context import tenant_atomic
 from tenants.models import LedgerEvent, LedgerQueue
 from tenants.roles import Role
 from tenants.services import create_key, create_source
+from tests.factories.erasures import erase_decision
 from tests.factories.tenants import Cast
 from tests.factories.traces import submit
 from traces.models import Feedback
@@ -122,8 +123,7 @@ def test_nobody_changes_what_was_given(cast: Cast) -> None:
 def test_erased_content_takes_the_words_along_and_leaves_the_judgement(cast: Cast) -> None:
     (pk,) = submit(cast)
     give(cast, {"decision": str(pk), "label": "bad", "comment": "Rude to Mr Smith"})
-    with tenant_atomic(cast.tenant.pk, using="worker"), connections["worker"].cursor() as cursor:
-        cursor.execute("DELETE FROM traces_decisionpayload WHERE id = %s", [pk])
+    erase_decision(cast, pk)
     (item,) = read(cast, pk)
     assert (item["label"], "comment" in item) == ("bad", False)
     assert give(cast, {"decision": str(pk), "comment": "again"}).status_code == 400
