@@ -24,8 +24,6 @@ from audits.workflow import NotAllowed
 from tenants.access import require
 from tenants.requests import TenantRequest
 
-NO_STORE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def erasure_list(request: TenantRequest) -> HttpResponse:
@@ -38,7 +36,7 @@ def erasure_list(request: TenantRequest) -> HttpResponse:
         return redirect("erasure-detail", slug, row.pk)
     context = {"form": form, "erasures": [erasure_row(slug, row) for row in erasures(by)]}
     status = 422 if form is not None and form.errors else 200
-    return _unkept(render(request, "audits/erasure_list.html", context, status=status))
+    return render(request, "audits/erasure_list.html", context, status=status)
 
 
 def _requested(request: TenantRequest, form: ErasureForm) -> Erasure | None:
@@ -65,13 +63,6 @@ def _page(request: TenantRequest, row: Erasure, form: ApprovalForm, status: int 
     response = render(request, "audits/erasure_detail.html", context, status=status)
     if context["is_moving"]:
         response["Refresh"] = "5"
-    return _unkept(response)
-
-
-def _unkept(response: HttpResponse) -> HttpResponse:
-    """No browser and no proxy keeps a name that is to be forgotten."""
-    for name, value in NO_STORE.items():
-        response[name] = value
     return response
 
 
@@ -115,5 +106,5 @@ def certificate(request: TenantRequest, pk: uuid.UUID) -> HttpResponse:
     except NotAllowed as error:
         messages.error(request, str(error))
         return redirect("erasure-detail", request.seat.slug, pk)
-    headers = NO_STORE | {"Content-Disposition": f'attachment; filename="{row.reference}-certificate.json"'}
+    headers = {"Content-Disposition": f'attachment; filename="{row.reference}-certificate.json"'}
     return HttpResponse(data, content_type="application/json", headers=headers)

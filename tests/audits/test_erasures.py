@@ -141,7 +141,7 @@ def test_from_the_form_to_the_certificate(cast: Cast, admin: Client, owner: Clie
     assert "not your password" in owner.post(f"{detail}approve/", {"password": "x"}).content.decode()
     assert owner.post(f"{detail}approve/", {"password": PASSWORD}).status_code == 302
     moving = owner.get(detail)
-    assert (moving["Refresh"], moving["Cache-Control"]) == ("5", "no-store")
+    assert (moving["Refresh"], moving["Cache-Control"]) == ("5", "private, no-store")
     assert owner.get(f"{detail}certificate.json")["Location"] == detail
 
 
