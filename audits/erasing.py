@@ -19,6 +19,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Q
 
+from audits.holds import hold_on_subject
 from audits.lifecycles import ErasureState
 from audits.models import (
     CaseEvent,
@@ -30,8 +31,8 @@ from audits.models import (
     ReportDocument,
     ReportKind,
 )
+from audits.subjects import subject_of
 from audits.workflow import NotAllowed
-from tenants import crypto
 from tenants.actors import Actor, system_actor
 from tenants.context import tenant_atomic
 from tenants.events import Tag
@@ -54,7 +55,6 @@ from traces.recording import rfc3339
 FORMAT = "affidavit-erasure-certificate/1"
 NOTE = "affidavit/erasure/v1"
 LISTED = 10_000  # records that a certificate names one by one; its digest is over all
-LABEL = "erasure"
 # What is counted, in the words of the certificate.
 ERASED = {
     "records": "records whose content went",
@@ -89,19 +89,22 @@ class Kept:
     why: str
 
 
-def seal_subject(tenant_id: uuid.UUID, erasure_id: uuid.UUID, subject: str) -> bytes:
-    """The name, sealed for as long as the request needs it."""
-    return crypto.seal(_key(tenant_id), subject.encode(), erasure_id.bytes)
+class Held(NotAllowed):
+    """A legal hold covers what was about to go."""
 
 
-def subject_of(row: Erasure) -> str:
-    """The name; empty once it is erased."""
-    sealed = bytes(row.sealed_subject)
-    return crypto.unseal(_key(row.tenant_id), sealed, row.pk.bytes).decode() if sealed else ""
-
-
-def _key(tenant_id: uuid.UUID) -> bytes:
-    return crypto.derive(crypto.tenant_key(tenant_id), LABEL)
+def stop_if_held(row: Erasure, by: Actor) -> Held | None:
+    """The refusal where a hold covers any of the subject's records, in the ledger once for each hold that stops it."""
+    hold = hold_on_subject(row)
+    reference = hold.reference if hold else ""
+    if row.held_by != reference:
+        row.held_by = reference
+        row.save(update_fields=["held_by"])
+        if hold:
+            append(Tag.ERASURE_REFUSED, by=by, body={"erasure": row.number, "hold": hold.number}, ref=row.pk)
+    if hold is None:
+        return None
+    return Held(f"{reference} holds records of this subject: {hold.reason} Nothing goes before it is released.")
 
 
 def run_erasure(tenant_id: uuid.UUID, erasure_id: uuid.UUID, *, batch: int = BATCH) -> None:
@@ -111,6 +114,8 @@ def run_erasure(tenant_id: uuid.UUID, erasure_id: uuid.UUID, *, batch: int = BAT
         with tenant_atomic(tenant_id):
             row = Erasure.objects.select_for_update().get(pk=erasure_id)
             if row.state not in {ErasureState.APPROVED, ErasureState.RUNNING}:
+                return
+            if stop_if_held(row, by):
                 return
             if row.state == ErasureState.APPROVED:
                 row.state = ErasureState.RUNNING

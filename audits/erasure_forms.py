@@ -3,7 +3,8 @@
 from django import forms
 
 from audits.erasures import MOST_REASON, MOST_SUBJECT, Plea
-from audits.models import Ground
+from audits.holds import HoldText
+from audits.models import Ground, HoldScope
 
 LINES = forms.Textarea(attrs={"rows": 3})
 
@@ -36,3 +37,28 @@ class ApprovalForm(forms.Form):
     password = forms.CharField(
         label="Your password, again", widget=forms.PasswordInput(attrs={"autocomplete": "current-password"})
     )
+
+
+class HoldForm(forms.Form):
+    """Place a hold."""
+
+    scope = forms.ChoiceField(choices=HoldScope.choices, initial=HoldScope.RECORD, label="What is held")
+    about = forms.CharField(
+        max_length=2_000,
+        strip=False,
+        label="Which",
+        help_text="A record's id; a decision list's address; a subject as your applications send it; a case's address.",
+    )
+    reason = forms.CharField(
+        max_length=MOST_REASON, widget=LINES, label="Why, and who demands it", help_text="This stays on record."
+    )
+    review_on = forms.DateField(
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}),
+        label="Look at it again on",
+        help_text="It goes on until it is released.",
+    )
+
+    def text(self) -> HoldText:
+        """What was filled in."""
+        return HoldText(**self.cleaned_data)

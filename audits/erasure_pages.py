@@ -1,14 +1,17 @@
-"""What the pages of erasure requests show."""
+"""What the pages of erasure requests and of holds show."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django.urls import reverse
 
 from audits.erasing import ERASED
 from audits.erasures import name_for
 from audits.lifecycles import ErasureState
-from audits.models import Erasure
+from audits.models import Erasure, Hold
+from audits.subjects import subject_of
 from tenants.actors import Actor
 from tenants.ledger.reader import leaf_of
 from tenants.models import LedgerEvent
@@ -59,6 +62,8 @@ def erasure_page(by: Actor, slug: str, row: Erasure) -> dict[str, Any]:
         "reject_url": reverse("erasure-reject", args=[slug, row.pk])
         if may_decide and row.state in {ErasureState.REQUESTED, ErasureState.APPROVED}
         else None,
+        "held_by": row.held_by,
+        "holds_url": reverse("hold-list", args=[slug]),
         "is_own": row.state == ErasureState.REQUESTED and row.requested_by == by.reference,
         "certificate_url": reverse("erasure-certificate", args=[slug, row.pk]) if told else None,
         "list_url": reverse("erasure-list", args=[slug]),
@@ -94,3 +99,38 @@ def _events(row: Erasure) -> list[dict[str, Any]]:
         {"tag": event.tag, "id": str(event.pk), "leaf": leaf.leaf_index if (leaf := leaf_of(event.pk)) else None}
         for event in mine
     ]
+
+
+def hold_row(by: Actor, slug: str, row: Hold) -> dict[str, Any]:
+    """A line of the list of holds."""
+    may_release = by.may("hold.release") and by.user_id is not None and row.placed_by != by.reference
+    today = datetime.now(UTC).date()
+    return {
+        "reference": row.reference,
+        "scope": row.get_scope_display(),
+        "about": _about(by, slug, row),
+        "reason": row.reason,
+        "placed_by": row.placed_label,
+        "placed_at": row.placed_at,
+        "review_on": row.review_on,
+        "is_due": row.released_at is None and row.review_on is not None and row.review_on <= today,
+        "released_by": row.released_label,
+        "released_at": row.released_at,
+        "release_reason": row.release_reason,
+        "release_url": reverse("hold-release", args=[slug, row.pk])
+        if may_release and row.released_at is None
+        else None,
+    }
+
+
+def _about(by: Actor, slug: str, row: Hold) -> dict[str, str]:
+    """What is held, as text and as a place to look at it."""
+    if row.decision_id is not None:
+        return {"text": str(row.decision_id), "url": reverse("decision-detail", args=[slug, row.decision_id])}
+    if row.case is not None:
+        return {"text": str(row.case), "url": reverse("case-detail", args=[slug, row.case.pk])}
+    if row.query:
+        query = urlencode(json.loads(bytes(row.query)))
+        return {"text": query.replace("&", ", "), "url": f"{reverse('decision-list', args=[slug])}?{query}"}
+    name = subject_of(row) if by.may("hold.place") and by.may("erasure.request") else ""
+    return {"text": name or "a person, by a keyed hash of the name", "url": ""}

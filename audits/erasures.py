@@ -7,15 +7,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import connection
 from django.db.models import Max
 from django.http import Http404
 
 from audits import tasks
 from audits.access import person_of
-from audits.erasing import seal_subject, subject_of
+from audits.erasing import stop_if_held
 from audits.lifecycles import ERASURE_STEPS, ErasureState
 from audits.models import Erasure, Ground
 from audits.signing import prove
+from audits.subjects import seal_subject, subject_of
 from audits.workflow import NotAllowed
 from tenants.access import get_row, require
 from tenants.actors import Actor
@@ -70,6 +72,8 @@ def request_erasure(*, by: Actor, plea: Plea) -> Erasure:
             raise UnknownSubject("Nothing is recorded under this name.")
         if earlier := Erasure.objects.filter(subject_hmac=digest, state__in=OPEN).first():
             raise NotAllowed(f"{earlier.reference} asks for this already.")
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"erasure-number:{by.tenant_id}"])
         row = Erasure(
             id=uuid7_now(),
             number=(Erasure.objects.aggregate(last=Max("number"))["last"] or 0) + 1,
@@ -96,13 +100,22 @@ def _is_known(subject: str, digest: bytes) -> bool:
 
 
 def approve_erasure(*, by: Actor, erasure: Erasure, password: str) -> Erasure:
-    """Let it happen: a second person, who proves again who they are. A worker begins once this is committed."""
+    """Let it happen: a second person, who proves again who they are. A worker begins once this is committed.
+
+    Raises `Held` where a hold covers any of it, and leaves a leaf that says so.
+    """
     require(by, "erasure.approve")
     signer = User.objects.get(pk=person_of(by))
     with tenant_atomic(by.tenant_id):
         row = _locked(by, erasure)
         _require_step(row, ErasureState.APPROVED)
         methods = prove(signer, {"password": password})
+        held = stop_if_held(row, by)
+    if held is not None:
+        raise held
+    with tenant_atomic(by.tenant_id):
+        row = _locked(by, erasure)
+        _require_step(row, ErasureState.APPROVED)
         _decide(row, by, ErasureState.APPROVED, "")
         append(Tag.ERASURE_APPROVED, by=by, body=_body(row) | {"auth_methods": methods}, ref=row.pk)
         tasks.run_erasure_later(row)

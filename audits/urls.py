@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from audits import api, casework_api, casework_views, erasure_api, erasure_views, evidence_api, views
+from audits import api, casework_api, casework_views, erasure_api, erasure_views, evidence_api, hold_api, hold_views, views
 
 page_patterns: list[URLPattern] = [
     path("cases/", views.case_list, name="case-list"),
@@ -45,6 +45,8 @@ page_patterns: list[URLPattern] = [
     path("erasures/<uuid:pk>/approve/", erasure_views.approve, name="erasure-approve"),
     path("erasures/<uuid:pk>/reject/", erasure_views.reject, name="erasure-reject"),
     path("erasures/<uuid:pk>/certificate.json", erasure_views.certificate, name="erasure-certificate"),
+    path("holds/", hold_views.hold_list, name="hold-list"),
+    path("holds/<uuid:pk>/release/", hold_views.hold_release, name="hold-release"),
     path("decisions/<uuid:pk>/reads/", casework_views.decision_reads, name="decision-reads"),
     path("cases/<uuid:pk>/report.pdf", views.report, name="case-report"),
     path("cases/<uuid:pk>/bundle.zip", views.bundle, name="case-bundle"),
@@ -69,6 +71,8 @@ api_patterns: list[URLPattern] = [
     path("erasures", erasure_api.ErasureList.as_view(), name="api-erasures"),
     path("erasures/<uuid:pk>", erasure_api.ErasureDetail.as_view(), name="api-erasure"),
     path("erasures/<uuid:pk>/certificate", erasure_api.ErasureCertificate.as_view(), name="api-erasure-certificate"),
+    path("holds", hold_api.HoldList.as_view(), name="api-holds"),
+    path("holds/<uuid:pk>", hold_api.HoldDetail.as_view(), name="api-hold"),
     path("cases/<uuid:pk>/report.pdf", api.CaseReport.as_view(), name="api-case-report"),
     path("cases/<uuid:pk>/bundle.zip", api.CaseBundle.as_view(), name="api-case-bundle"),
 ]

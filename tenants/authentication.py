@@ -39,6 +39,8 @@ SCOPE_PERMISSIONS: Mapping[str, frozenset[str]] = {
             "policy.read",
             "case.read",
             "erasure.read",
+            "hold.read",
+            "hold.place",  # a matter's system places them; releasing is a person's
             "erasure.request",  # a privacy portal files it; approving is a person's
             "case.create",  # a monitor opens one, and names the person who leads it
             "policy.draft",

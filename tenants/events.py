@@ -90,4 +90,6 @@ class Tag(StrEnum):
     ERASURE_REJECTED = "erasure.rejected"
     ERASURE_REFUSED = "erasure.refused"
     ERASURE_COMPLETED = "erasure.completed"
+    HOLD_PLACED = "hold.placed"
+    HOLD_RELEASED = "hold.released"
     LOG_FROZEN = "log.frozen"

@@ -30,6 +30,7 @@ NAVIGATION: tuple[Entry, ...] = (
 MENU: tuple[Entry, ...] = (
     Entry("Members", "member-list", "ledger.read"),
     Entry("Erasure", "erasure-list", "erasure.read"),
+    Entry("Legal holds", "hold-list", "hold.read"),
     Entry("API keys", "api-key-list", "key.manage"),
     Entry("Webhooks", "webhook-list", "webhook.manage"),
     Entry("Thumbs on your pages", "thumb-key-list", "key.manage"),

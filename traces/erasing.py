@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qs
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from tenants import crypto
 from tenants.context import current_tenant_id
@@ -88,6 +88,13 @@ def contents_of_subject(subject: str, under: uuid.UUID, limit: int = BATCH) -> l
     with connection.cursor() as cursor:
         cursor.execute(_LATE, {"tenant": tenant_id, "under": under, "limit": limit})
         return [row[0] for row in cursor.fetchall()]
+
+
+def decisions_of_subject(subject: str) -> "QuerySet[Decision]":
+    """Every decision whose content is the subject's, as far as it is still there. Inside `tenant_atomic`."""
+    keys = SubjectKey.objects.filter(subject_hmac=subject_hmac(current_tenant_id(), subject)).values("pk")
+    sealed = DecisionPayload.objects.filter(subject_key_id__in=keys).values("pk")
+    return Decision.objects.filter(Q(pk__in=sealed) | Q(pk__in=_naming(subject).values("pk")))
 
 
 def _naming(subject: str) -> "QuerySet[Decision]":

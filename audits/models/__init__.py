@@ -4,6 +4,7 @@ from audits.models.case import Case, CaseEvent, CaseRevision, CaseType
 from audits.models.erasure import Erasure, Ground
 from audits.models.evidence import EvidenceContent, EvidenceFile, EvidenceRequest
 from audits.models.grants import CaseUserObjectPermission
+from audits.models.hold import Hold, HoldScope
 from audits.models.outcome import (
     Finding,
     FindingKind,
@@ -34,6 +35,8 @@ __all__ = [
     "Finding",
     "FindingKind",
     "Ground",
+    "Hold",
+    "HoldScope",
     "Meaning",
     "Pades",
     "Population",

@@ -37,6 +37,7 @@ class Erasure(TenantModel):
     decided_label = models.CharField(max_length=200, blank=True)
     decided_at = models.DateTimeField(null=True)
     decision_note = models.CharField(max_length=500, blank=True)
+    held_by = models.CharField(max_length=20, blank=True)  # the hold that it last stopped at
     removed = models.JSONField(default=dict)  # what → how many, so far
     completed_at = models.DateTimeField(null=True)
     certificate = models.BinaryField(default=bytes)  # canonical JSON

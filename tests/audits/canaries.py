@@ -15,11 +15,11 @@ import redis
 from django.conf import settings
 from psycopg import sql
 
-from audits.erasing import subject_of
 from audits.evidence import Place, Upload, add_evidence, open_evidence
 from audits.models import Erasure, EvidenceFile
 from audits.publishing import build_report
 from audits.selectors import items_of
+from audits.subjects import subject_of
 from config.servers import default_home
 from tenants.actors import Actor
 from tenants.context import tenant_atomic

@@ -131,6 +131,10 @@ NEEDS: Mapping[str, Mapping[str, str]] = {
     "api-erasures": {READ: "erasure.read", WRITE: "erasure.request"},
     "api-erasure": {READ: "erasure.read"},
     "api-erasure-certificate": {READ: "erasure.read"},
+    "hold-list": {READ: "hold.read", WRITE: "hold.place"},
+    "hold-release": {WRITE: "hold.release"},
+    "api-holds": {READ: "hold.read", WRITE: "hold.place"},
+    "api-hold": {READ: "hold.read"},
     "case-report": {READ: "case"},
     "case-bundle": {READ: "case"},
     "api-ledger-checkpoint": {READ: "ledger.read"},
@@ -279,6 +283,7 @@ def values(name: str, world: World) -> dict[str, object]:
         "webhook": endpoint_of(world),
         "delivery": delivery_of(world),
         "erasure": world.erasure,
+        "hold": world.hold,
     }
     about = (word for word in subjects if name.startswith((word, f"api-{word}")))
     known = {

@@ -26,7 +26,7 @@ MUTABLE = {
     "traces.ApmLink", "traces.ThumbKey", "traces.SavedView", "traces.SearchQueue", "traces.SearchToken",
     "traces.Baseline", "traces.DriftAlertState", "traces.DriftQueue", "traces.DriftWatch",
     "audits.Case", "audits.CaseItem", "audits.CaseUserObjectPermission", "audits.Finding", "audits.ReportDocument",
-    "audits.Erasure",
+    "audits.Erasure", "audits.Hold",
     "audits.CaseClock", "audits.EvidenceContent", "audits.EvidenceRequest", "audits.ReviewNote", "audits.TestStep",
     "traces.Budget", "traces.RollupQueue", "traces.SubjectRollup", "traces.UsageRollup",
 }  # fmt: skip

@@ -18,6 +18,7 @@ from django.db import models
 from psycopg import sql
 
 from audits.erasures import Plea, request_erasure
+from audits.holds import HoldText, place_hold
 from audits.models import Case
 from audits.services import grant_case_access
 from policies.backtests import start_backtest
@@ -68,6 +69,7 @@ class World:
     price_sha256: bytes
     restatement: uuid.UUID
     erasure: uuid.UUID
+    hold: uuid.UUID
 
 
 def tenant_models() -> list[type[models.Model]]:
@@ -130,10 +132,14 @@ def make_world() -> World:
     grant_case_access(by=team.lead, case=case, user=guest, permissions=["case.read"], expires_at=today + week)
     plea = Plea("customer-5521", "b", "Their letter; identity checked.")
     erasure = request_erasure(by=cast.actors[Role.ADMIN], plea=plea)
+    held = HoldText("record", str(decision), "A complaint is pending.")
+    hold = place_hold(by=cast.auditor, text=held)
     with superuser() as connection:
         for model in tenant_models():
             fill(connection, model, cast)
-    return World(cast, decision, version, backtest.pk, case, budget.pk, bytes(price.sha256), restatement.pk, erasure.pk)
+    return World(
+        cast, decision, version, backtest.pk, case, budget.pk, bytes(price.sha256), restatement.pk, erasure.pk, hold.pk
+    )
 
 
 def fill(connection: psycopg.Connection[Any], model: type[models.Model], cast: Cast) -> None:
