@@ -2,7 +2,17 @@
 
 from django.urls import URLPattern, path
 
-from audits import api, casework_api, casework_views, erasure_api, erasure_views, evidence_api, hold_api, hold_views, views
+from audits import (
+    api,
+    casework_api,
+    casework_views,
+    erasure_api,
+    erasure_views,
+    evidence_api,
+    hold_api,
+    hold_views,
+    views,
+)
 
 page_patterns: list[URLPattern] = [
     path("cases/", views.case_list, name="case-list"),
