@@ -82,7 +82,8 @@ def running_site(
         for child in site.children():
             if child.name in names:
                 running.start(child)
-        running.wait_ready()
+        if "web" in names:
+            running.wait_ready()
         yield running
     finally:
         running.stop_all()
