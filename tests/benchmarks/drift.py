@@ -284,11 +284,12 @@ def main() -> int:
     parser.add_argument("--beside", action="store_true", help="also run ADWIN and Evidently, where installed")
     parser.add_argument("--flat", type=int, default=0, help="also tell what each of so many thousand records costs")
     parser.add_argument("--only", nargs="*", help="names of streams")
+    parser.add_argument("--level", type=float, default=look_level(1), help="the p of a look; else a tenant's only one")
     options = parser.parse_args()
     if not truths():
         print(f"No evaluation data at {STREAMS}: nothing to score.")
         return 0
-    level = look_level(1)
+    level = options.level
     tally, beside = Tally(), Beside()
     featurising = n_featurised = 0.0
     for truth in truths():

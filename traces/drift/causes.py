@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from traces.drift.channels import Panel
+from traces.drift.channels import Narrow, Wide
 from traces.drift.frame import Frame, Matrix, Row
 from traces.drift.names import channel_name
 from traces.drift.observation import SCALARS, VERSIONS
@@ -19,7 +19,7 @@ from traces.drift.onset import Numbers, Onset
 from traces.drift.shuffling import narrow_samples, selections, wide_samples
 from traces.drift.tails import normal_tail, permutation_p
 
-SHUFFLES = 199
+SHUFFLES = 999
 MOVED = 1e-3  # p at the onset's split below which a channel is said to have moved
 INPUTS_MOVED = 5e-3
 INPUT_CHANNELS = ("asked", "input_tokens", "input_tokens spread")
@@ -70,15 +70,14 @@ class Happening:
     instance: str = ""
 
 
-def moved(frame: Frame, panel: Panel, split: int, seed: int) -> dict[str, float]:
+def moved(frame: Frame, wides: Sequence[Wide], narrow: Narrow, split: int, seed: int) -> dict[str, float]:
     """By channel: how likely shuffled sessions differ as much across `split` (a fixed one, so no scan is priced in)."""
     blocks = frame.blocks()
     chosen = selections(np.bincount(blocks), [len(frame) - split], SHUFFLES, seed)
     found = {}
-    for wide in panel.wide(frame):
+    for wide in wides:
         samples = wide_samples(wide, blocks, chosen)[:, 0]
         found[wide.name] = permutation_p(_distance(wide.values, wide.present, split), samples)
-    narrow = panel.narrow(frame)
     samples = narrow_samples(narrow, blocks, chosen)[:, 0]
     for column, name in enumerate(narrow.names):
         values, present = narrow.values[:, column : column + 1], narrow.present[:, column]

@@ -66,11 +66,20 @@ class Panel:
         `only` names the channels that are wanted, wide and narrow; empty: all. `recurring` names those that are
         asked for their season; None: all.
         """
+        return cls.fitted(frame, only, recurring)[0]
+
+    @classmethod
+    def fitted(
+        cls, frame: Frame, only: Collection[str] = (), recurring: Collection[str] | None = None
+    ) -> tuple["Panel", list[Wide]]:
+        """`fit`, and what `wide` would say of the same rows: most of it is made on the way."""
         panel = cls({}, {}, {}, {}, [], unit_costs(frame), {})
         at = _times(frame)
-        for name in WIDE:
-            if not only or name in only:
-                panel._fit_wide(frame, name, at, ask=recurring is None or name in recurring)
+        fitted = [
+            panel._fit_wide(frame, name, at, ask=recurring is None or name in recurring)
+            for name in WIDE
+            if not only or name in only
+        ]
         for index, name in enumerate(SCALARS):
             if only and name not in only and f"{name} spread" not in only:
                 continue
@@ -84,19 +93,19 @@ class Panel:
             season = season_of(narrow.values.copy(), narrow.present, at, together=False) if narrow.names else None
             if season:
                 panel.seasons[NARROW] = season
-        return panel
+        return panel, [wide for wide in fitted if wide]
 
-    def _fit_wide(self, frame: Frame, name: str, at: Numbers, *, ask: bool) -> None:
+    def _fit_wide(self, frame: Frame, name: str, at: Numbers, *, ask: bool) -> Wide | None:
         """Centre, weights, season (where to `ask`) and cap of one; nothing where its rows are all alike."""
         raw, present = _raw(frame, name)
         if not present.any():
-            return
+            return None
         rows = raw if present.all() else raw[present]
         centre = rows.mean(axis=0)
         deviation = np.sqrt(np.maximum(np.einsum("ij,ij->j", rows, rows) / len(rows) - centre**2, 0))
         spread = float(np.sqrt((deviation**2).mean()))
         if spread < MIN_SPREAD:
-            return
+            return None
         self.centres[name] = centre
         floor = 0.05 * spread if name == "style" else 0.5 * spread
         self.weights[name] = (1.0 / (deviation + floor)).astype(np.float32)
@@ -107,7 +116,11 @@ class Panel:
         season = season_of(scaled, np.ones(len(scaled), np.float32), moments, together=True) if ask else None
         if season:
             self.seasons[name] = season
-        self.caps[name] = float(np.quantile(_norms(scaled), _CAP_QUANTILE))
+        norms = _norms(scaled)
+        self.caps[name] = float(np.quantile(norms, _CAP_QUANTILE))
+        if len(scaled) < len(raw):
+            return self._one_wide(frame, name)
+        return self._capped(name, scaled, norms, np.ones(len(raw), np.float32))
 
     def wide(self, frame: Frame, names: Collection[str] = WIDE) -> list[Wide]:
         """The vector channels of these rows, those of `names`."""
@@ -121,10 +134,11 @@ class Panel:
             np.clip(scaled, -_STYLE_CLIP, _STYLE_CLIP, out=scaled)
         if name in self.seasons:
             self.seasons[name].take_off(scaled, _times(frame))
-        if name == "style":
-            factors = mask
-        else:
-            factors = np.minimum(1.0, self.caps[name] / np.maximum(_norms(scaled), 1e-9)) * mask
+        return self._capped(name, scaled, _norms(scaled), mask)
+
+    def _capped(self, name: str, scaled: Matrix, norms: Matrix, mask: Matrix) -> Wide:
+        """Rows that are too long are cut to the cap, in place (style has bounds of its own); missing ones are 0."""
+        factors = mask if name == "style" else np.minimum(1.0, self.caps[name] / np.maximum(norms, 1e-9)) * mask
         if (factors != 1.0).any():
             scaled *= factors[:, None]
         return Wide(name, scaled, mask)

@@ -40,21 +40,22 @@ class Finding:
 def work_out(rows: Sequence[Row], alarm: Alarm) -> Finding:
     """Locate, then see what else moved there, locate again by all that moved, then rank the causes."""
     frame = Frame.of(rows)
-    panel = Panel.fit(frame)
+    panel, wides = Panel.fitted(frame)
+    narrow = panel.narrow(frame)
     names = list(JOINT.get(alarm.channel, (alarm.channel,)))
-    onset, leaning = onset_of(frame, panel, names)
+    onset, leaning = onset_of(wides, narrow, names)
     split = min(max(onset.index, EDGE), len(frame) - EDGE)
-    shifts = moved(frame, panel, split, alarm.n_seen)
+    shifts = moved(frame, wides, narrow, split, alarm.n_seen)
     also = telling(shifts)
     if set(also) - set(names):
-        onset, leaning = onset_of(frame, panel, [*names, *(name for name in also if name not in names)])
+        onset, leaning = onset_of(wides, narrow, [*names, *(name for name in also if name not in names)])
         split = min(max(onset.index, EDGE), len(frame) - EDGE)
-        shifts = moved(frame, panel, split, alarm.n_seen)
+        shifts = moved(frame, wides, narrow, split, alarm.n_seen)
     causes = rank(frame, onset, leaning, shifts)
-    texts = [name for name in WIDE if shifts.get(name, 1.0) < MOVED]
-    if causes[0].field == "input" and "asked" in texts:
-        # What is asked dates a change of inputs; lengths and times follow it loosely.
-        onset, leaning = onset_of(frame, panel, texts)
+    if causes[0].field == "input" and "asked" in telling(shifts):
+        # What is asked dates a change of inputs, where it tells; lengths and times follow it loosely.
+        texts = [name for name in WIDE if shifts.get(name, 1.0) < MOVED]
+        onset, leaning = onset_of(wides, narrow, texts)
     onset = _at_declared_change(rows, onset, causes[0])
     return Finding(alarm, onset, shifts, causes, leaning, _chart(rows, leaning))
 

@@ -46,7 +46,6 @@ class Monitor:
     """`levels` gives each channel's false alarm probability a look; see `budget`."""
 
     levels: "Levels"
-    warm_up: int = WARM_UP_RECORDS
     only: frozenset[str] = frozenset()  # channels to look at; empty: all
     rows: list[Row] = field(default_factory=list)
     n_seen: int = 0
@@ -70,7 +69,7 @@ class Monitor:
         self.rows.extend(rows)
         self.n_seen += len(rows)
         self._thin()
-        if len(self.rows) < self.warm_up:
+        if len(self.rows) < WARM_UP_RECORDS or self._forming():
             return None
         new = Frame.of(rows)
         if self.reference is None or self.buffer is None:
@@ -82,11 +81,12 @@ class Monitor:
             self.fitted_at, self.fitted_seed = len(self.rows), self.n_seen
         else:
             self.reference.add(new)
-        return None if self._forming() else self._look(self.reference, self.buffer)
+        return self._look(self.reference, self.buffer)
 
     def _forming(self) -> bool:
-        days = {int(row.seen.at // DAY) for row in self.rows[::STEP]}
-        return len(days) < WARM_UP_DAYS or self.rows[-1].seen.at - self.rows[0].seen.at < WARM_UP_SPAN
+        if self.rows[-1].seen.at - self.rows[0].seen.at < WARM_UP_SPAN:
+            return True
+        return len({int(row.seen.at // DAY) for row in self.rows[::STEP]}) < WARM_UP_DAYS
 
     def _look(self, reference: Reference, buffer: Buffer) -> Alarm | None:
         scores = reference.look()

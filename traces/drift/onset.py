@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from traces.drift.channels import WIDE, Narrow, Panel
-from traces.drift.frame import Frame, Matrix
+from traces.drift.channels import Narrow, Wide
+from traces.drift.frame import Matrix, running
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -60,7 +60,7 @@ def best_split(values: Matrix, present: Matrix, start: int, end: int) -> int:
     # Sums about the mean: then the gap of the means is the sum before, over n·m/count.
     sums = values[start - 1 : end] - present[start - 1 : end, None] * mean
     sums[0] += values[: start - 1].sum(axis=0) - n[0] * mean + present[start - 1] * mean
-    np.cumsum(sums, axis=0, out=sums)
+    running(sums, sums)
     squares = np.einsum("ij,ij->i", sums, sums)
     return start + int((squares / np.maximum(n * (count - n), 1)).argmax())
 
@@ -82,21 +82,19 @@ def _fit_ramp(scores: Numbers) -> tuple[int, int, float, dict[int, float]]:
     total = float(centred @ centred)
     sums = np.concatenate(([0.0], np.cumsum(centred)))
     moments = np.concatenate(([0.0], np.cumsum(np.arange(n) * centred)))
-    best = (0, n, float("inf"))
-    by_start: dict[int, float] = {}
-    for start in range(EDGE, n - RAMP_MIN, _RAMP_STEP):
-        ends = np.arange(start + RAMP_MIN, n + 1, _RAMP_STEP)
-        length = ends - start
-        # Σ shape·score, Σ shape and Σ shape² of 0 … 0, 0/L … (L-1)/L, 1 … 1, all ends at once.
-        along = (moments[ends] - moments[start] - start * (sums[ends] - sums[start])) / length - sums[ends]
-        level = (length - 1) / 2 + n - ends
-        power = (length - 1) * (2 * length - 1) / (6 * length) + n - ends - level**2 / n
-        residuals = total - along**2 / power
-        place = int(residuals.argmin())
-        by_start[start] = float(residuals[place])
-        if by_start[start] < best[2]:
-            best = (start, int(ends[place]), by_start[start])
-    return *best, by_start
+    starts, ends = np.arange(EDGE, n - RAMP_MIN, _RAMP_STEP)[:, None], np.arange(EDGE + RAMP_MIN, n + 1, _RAMP_STEP)
+    if not starts.size:
+        return 0, n, float("inf"), {}
+    length = np.maximum(ends - starts, 1)
+    # Σ shape·score, Σ shape and Σ shape² of 0 … 0, 0/L … (L-1)/L, 1 … 1, all starts × ends at once.
+    along = (moments[ends] - moments[starts] - starts * (sums[ends] - sums[starts])) / length - sums[ends]
+    level = (length - 1) / 2 + n - ends
+    power = (length - 1) * (2 * length - 1) / (6 * length) + n - ends - level**2 / n
+    residuals = np.where(ends - starts >= RAMP_MIN, total - along**2 / np.maximum(power, 1e-9), np.inf)
+    places, least = residuals.argmin(axis=1), residuals.min(axis=1)
+    best = int(least.argmin())
+    by_start = dict(zip(starts[:, 0].tolist(), least.tolist(), strict=True))
+    return int(starts[best, 0]), int(ends[places[best]]), float(least[best]), by_start
 
 
 def locate(scores: Numbers, channel: str) -> Onset:
@@ -134,21 +132,14 @@ def column(narrow: Narrow, name: str) -> tuple[Matrix, Matrix]:
     return (values * present)[:, None], present
 
 
-def channel_values(frame: Frame, panel: Panel, name: str) -> tuple[Matrix, Matrix]:
-    """The rows of a channel by name: a wide one, or a narrow column."""
-    if name in WIDE:
-        (wide,) = panel.wide(frame, (name,))
-        return wide.values, wide.present
-    return column(panel.narrow(frame), name)
-
-
-def onset_of(frame: Frame, panel: Panel, names: Sequence[str]) -> tuple[Onset, Numbers]:
+def onset_of(wides: Sequence[Wide], narrow: Narrow, names: Sequence[str]) -> tuple[Onset, Numbers]:
     """The onset as the channels of `names` show it together, and each row's leaning: about 0 before, about 1 after.
 
     Each channel gives a first guess; from each, all vote with their effect sizes, and the strongest outcome counts.
     """
-    start, end = EDGE, len(frame) - EDGE
-    channels = {name: channel_values(frame, panel, name) for name in names}
+    known = {wide.name: (wide.values, wide.present) for wide in wides}
+    channels = {name: known[name] if name in known else column(narrow, name) for name in names}
+    start, end = EDGE, len(narrow.values) - EDGE
     found = [
         locate(leaning(values, present, best_split(values, present, start, end)), name)
         for name, (values, present) in channels.items()

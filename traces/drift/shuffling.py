@@ -15,8 +15,8 @@ from threadpoolctl import ThreadpoolController
 from traces.drift.channels import Narrow, Wide
 from traces.drift.frame import Indexes, Matrix
 
-# A window that is ten records off the change loses a fifth of its distance, so they lie close.
-WINDOWS = (*range(20, 200, 10), *range(200, 400, 20), *range(400, 1001, 50))
+# A window that is a tenth off the change loses little of its distance; each more costs a product for every shuffle.
+WINDOWS = (*range(20, 120, 10), *range(120, 240, 20), *range(240, 400, 30), *range(400, 600, 50), *range(600, 1001, 80))
 LAW_WINDOWS = (20, 50, 120, 300, 700)  # laws are smooth in the window: known at these, interpolated between
 MIN_REFERENCE = 100
 

@@ -7,6 +7,7 @@ import numpy as np
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
+_TAIL, _TAIL_POWER = 0.1, 1.25
 _ALMOST_NORMAL = 1e-3  # a skewness below this makes no difference, and its gamma shape would overflow
 
 
@@ -79,6 +80,27 @@ def permutation_p(observed: float, sample: Numbers) -> float:
         if reached
         else min(counted, pearson_tail(observed, *moments(sample)))
     )
+
+
+def largest_p(observed: float, sample: Numbers) -> float:
+    """How rarely shuffling reaches the largest of many scores: by count while that is informative, else by its tail.
+
+    The highest tenth decays as exp(-|x|^1.25 / b), b from its mean excess. A Pearson law of such maxima was off by a
+    factor of 5.6 at p 1e-4 (one standard deviation over draws of 700, against 60,000) and of 14 too small where a few
+    sessions are unlike all others; this one is off by 3.7, and there by 1.1.
+    """
+    reached = int((sample >= observed).sum())
+    counted = (1 + reached) / (1 + len(sample))
+    size = int(_TAIL * len(sample))
+    if reached >= 10 or size < 5:
+        return counted
+    bent = np.sort(np.sign(sample) * np.abs(sample) ** _TAIL_POWER)
+    edge = float(bent[-size - 1])
+    excess = float(bent[-size:].mean()) - edge
+    beyond = math.copysign(abs(observed) ** _TAIL_POWER, observed) - edge
+    if beyond <= 0 or excess <= 0:
+        return counted if beyond <= 0 else min(counted, permutation_p(observed, sample))
+    return min(counted, size / len(sample) * math.exp(-beyond / excess))
 
 
 def _log_choose(n: int, k: int) -> float:

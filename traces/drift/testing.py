@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from traces.drift.channels import Narrow, Panel, Wide
-from traces.drift.frame import Frame, Indexes, Matrix, Row
+from traces.drift.frame import Frame, Indexes, Matrix, Row, running
 from traces.drift.shuffling import (
     LAW_WINDOWS,
     Law,
@@ -24,12 +24,12 @@ from traces.drift.shuffling import (
     window_distances,
     windows_of,
 )
-from traces.drift.tails import fisher_p, permutation_p
+from traces.drift.tails import fisher_p, largest_p
 
 STEP = 10  # records between looks
 LOOK_SHUFFLES = 64
 # Shuffles by stage: the next is done only where the last leaves p below its limit. Rare events have rare, exact looks.
-CONFIRM_STAGES = ((99, 0.02), (200, 1e-3), (700, 0.0))
+CONFIRM_STAGES = ((99, 0.01), (200, 5e-4), (400, 0.0))
 JOINT = {"answers": ("answered", "style")}  # channels that move together are also asked together
 EXACT_KINDS = ("refusal", "trigger", "decision", "adverse", "finish", "feedback")
 _WINDOW_COUNT = 4.0  # how many independent windows the grid is worth, for the exact test
@@ -50,8 +50,8 @@ class _Sums:
         room = len(values) // 2 + 17
         empty, unseen = (np.zeros((len(values) + room, *part.shape[1:])) for part in (values, present))
         sums = cls(empty, unseen, len(values) + 1)
-        np.cumsum(values, axis=0, out=sums.values[1 : sums.used])
-        np.cumsum(present, axis=0, out=sums.present[1 : sums.used])
+        running(values, sums.values[1 : sums.used])
+        running(present, sums.present[1 : sums.used])
         return sums
 
     def add(self, values: Numbers, present: Numbers) -> None:
@@ -88,8 +88,8 @@ class Reference:
         cls, frame: Frame, seed: int, only: Collection[str] = (), recurring: Collection[str] | None = None
     ) -> "Reference":
         """From all rows that are compared, for the channels of `only`; costs some milliseconds, so not every step."""
-        panel = Panel.fit(frame, only=only, recurring=recurring)
-        wides, narrow = panel.wide(frame), panel.narrow(frame)
+        panel, wides = Panel.fitted(frame, only=only, recurring=recurring)
+        narrow = panel.narrow(frame)
         windows = windows_of(len(frame))
         known = [w for w in LAW_WINDOWS if w in windows or w < max(windows, default=0)]
         samples = _samples(wides, narrow, frame.blocks(), known, seed) if known else {}
@@ -139,9 +139,8 @@ def confirm(frame: Frame, wanted: Collection[str], seed: int, *, recurring: Coll
     """
     windows = windows_of(len(frame))
     members = {member for name in wanted for member in JOINT.get(name, (name,))}
-    panel = Panel.fit(frame, only=members, recurring=recurring)
+    panel, wides = Panel.fitted(frame, only=members, recurring=recurring)
     blocks = frame.blocks()
-    wides = panel.wide(frame)
     narrow = panel.narrow(frame)
     sessions: dict[str, WideSessions | NarrowSessions] = {wide.name: WideSessions.of(wide, blocks) for wide in wides}
     sessions["narrow"] = NarrowSessions.of(narrow, blocks)
@@ -197,9 +196,10 @@ def _observed_narrow(narrow: Narrow, windows: Sequence[int]) -> Numbers:
 def _newest(rows: Matrix, windows: Sequence[int]) -> tuple[Numbers, Numbers]:
     """The sums of the newest rows, window by window (whole steps, as all windows are), and of all rows."""
     longest = max(windows, default=0)
-    steps_back = rows[len(rows) - longest :].reshape(longest // STEP, STEP, *rows.shape[1:])[::-1]
-    sums = np.cumsum(steps_back.sum(axis=1, dtype=np.float64), axis=0)
-    return sums[[w // STEP - 1 for w in windows]], rows.sum(axis=0, dtype=np.float64)
+    before = _by_step(rows[: len(rows) - longest]).sum(axis=0, dtype=np.float64)
+    steps_back = _by_step(rows[len(rows) - longest :])[::-1]
+    sums = running(steps_back, np.zeros(steps_back.shape))
+    return sums[[w // STEP - 1 for w in windows]], before + (sums[-1] if longest else 0.0)
 
 
 def _exact(narrow: Narrow, windows: Sequence[int], wanted: Collection[str]) -> dict[str, float]:
@@ -225,7 +225,7 @@ def _verdicts(
         largest = scores[name].max(axis=1)
         best[name] = float(largest[0])
         where[name] = windows[int(scores[name][0].argmax())]
-        p[name] = max(permutation_p(float(largest[0]), largest[1:]), exact.get(name, 0.0))
+        p[name] = max(largest_p(float(largest[0]), largest[1:]), exact.get(name, 0.0))
     return best, where, p
 
 

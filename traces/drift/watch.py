@@ -14,7 +14,6 @@ from traces.drift.monitor import Alarm, Levels, Monitor
 from traces.drift.testing import STEP
 
 SEGMENT_SHARE = 0.33  # of the level, for each segment: three of them spend what the whole does
-SEGMENT_WARM_UP = 140
 MAX_SEGMENTS = 4
 SEGMENT_CHANNELS = frozenset({"answers", "answered", "style", "asked", "refusal:yes"})
 
@@ -98,7 +97,7 @@ class Watch:
         if not segment:
             return self.whole
         levels = Levels(self.level * SEGMENT_SHARE)
-        return self.segments.setdefault(segment, Monitor(levels, SEGMENT_WARM_UP, SEGMENT_CHANNELS))
+        return self.segments.setdefault(segment, Monitor(levels, only=SEGMENT_CHANNELS))
 
     def _follow(self, rows: Sequence[Row], segment: str, alarm: Alarm) -> Iterator[Signal]:
         """Collect what comes after an alarm; when that is enough, work it out and start anew after the onset."""

@@ -9,7 +9,7 @@ from tests.traces.drift.made import made_rows
 from traces.drift import evidence, style, words
 from traces.drift.causes import moved, transitions
 from traces.drift.channels import Panel, probit
-from traces.drift.frame import Frame
+from traces.drift.frame import Frame, running
 from traces.drift.monitor import MEMORY, sample_sessions
 from traces.drift.observation import field_words, observe
 from traces.drift.onset import leaning, locate
@@ -101,9 +101,28 @@ def test_leaning_leaves_each_row_out() -> None:
 
 def test_only_what_moved_is_said_to_have_moved() -> None:
     frame = Frame.of(made_rows(300, seed=2, change_at=200))
-    shifts = moved(frame, Panel.fit(frame), 200, 1)
+    panel, wides = Panel.fitted(frame)
+    shifts = moved(frame, wides, panel.narrow(frame), 200, 1)
     assert max(shifts["answered"], shifts["style"]) < 1e-3
     assert min(shifts["asked"], shifts["latency"], shifts["trigger:x"]) > 1e-3
+
+
+@pytest.mark.parametrize("without", [0, 40])
+def test_what_a_fit_makes_on_its_way_is_what_the_panel_says(without: int) -> None:
+    frame = Frame.of(made_rows(300, seed=4))
+    frame.has_text[:without] = False
+    panel, wides = Panel.fitted(frame)
+    for made, said in zip(wides, panel.wide(frame), strict=True):
+        assert made.name == said.name
+        assert (made.values == said.values).all()
+        assert (made.present == said.present).all()
+
+
+def test_running_sums_are_cumsum() -> None:
+    rows = np.random.default_rng(1).standard_normal((50, 7))
+    assert np.allclose(running(rows, np.zeros(rows.shape)), rows.cumsum(axis=0))
+    assert np.allclose(running(rows[:, 0], np.zeros(50)), rows[:, 0].cumsum())
+    assert running(rows[:0], np.zeros((0, 7))).shape == (0, 7)
 
 
 def test_transitions_tell_lasting_changes_of_version() -> None:

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traces.drift.tails import binomial_tail, fisher_p, gamma_tail, moments, normal_tail, pearson_tail, permutation_p
+from traces.drift.tails import (
+    binomial_tail,
+    fisher_p,
+    gamma_tail,
+    largest_p,
+    moments,
+    normal_tail,
+    pearson_tail,
+    permutation_p,
+)
 
 
 def fisher_by_counting(a: int, n: int, b: int, m: int) -> float:
@@ -50,3 +59,22 @@ def test_permutation_p_counts_while_it_can_and_extrapolates_beyond() -> None:
     far = permutation_p(5.0, sample)
     assert 1e-9 < far < 1e-4
     assert moments(np.ones(5)) == (1.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("heavy", [False, True])
+def test_the_tail_of_a_largest_score_is_told_from_few_shuffles(heavy: bool) -> None:
+    """Within a decade of what 100,000 draws count at p 1e-4."""
+    rng = np.random.default_rng(3)
+    draws = (rng.standard_gamma(9, (100_000, 12)) - 9) / 3 if heavy else rng.standard_normal((100_000, 12))
+    largest = draws.max(axis=1)
+    rare = float(np.quantile(largest, 1 - 1e-4))
+    told = [math.log10(largest_p(rare, largest[start : start + 700]) / 1e-4) for start in range(0, 70_000, 700)]
+    assert abs(np.mean(told)) < 0.6
+    assert np.mean(np.abs(told) < 1) > 0.85
+
+
+def test_the_largest_score_is_counted_while_shuffles_reach_it() -> None:
+    sample = np.random.default_rng(1).standard_normal(999)
+    assert largest_p(0.0, sample) == permutation_p(0.0, sample)
+    assert largest_p(50.0, sample) < 1e-12
+    assert largest_p(1.0, np.zeros(99)) == permutation_p(1.0, np.zeros(99))
