@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 from django.db.models import Max
 
+from audits import telling
 from audits.access import GRANT_FOR, PERMISSION_OF, person_of, roles_in
 from audits.clocks import CLOCK_OF, begin_clock
 from audits.content import case_content, content_sha256
@@ -90,6 +91,7 @@ def open_case(*, by: Actor, scope: DecisionFilter, brief: Brief, lead: User | No
         record(case, by, Tag.CASE_OPENED, body, action="open", to=State.DRAFT)
         if (kind := CLOCK_OF.get(CaseType(case.type))) is not None:
             begin_clock(case, by, kind, brief.aware_at or case.opened_at)
+        telling.tell_opened(case)
     return case
 
 
@@ -122,8 +124,10 @@ def plan_case(
         locked.preparer, locked.reviewer = preparer, reviewer
         locked.objective, locked.criteria = objective.strip(), criteria.strip()
         who = {"preparer": str(preparer.pk), "reviewer": str(reviewer.pk)}
-        move(locked, by, Action.PLAN, body={**who, "objective": locked.objective, "criteria": locked.criteria})
+        body = {**who, "objective": locked.objective, "criteria": locked.criteria}
+        event = move(locked, by, Action.PLAN, body=body)
         locked.save(update_fields=["preparer", "reviewer", "objective", "criteria"])
+        telling.tell_assigned(locked, event)
     return locked
 
 

@@ -3,6 +3,7 @@
 from django.urls import URLPattern, path
 
 from audits import (
+    alert_views,
     api,
     casework_api,
     casework_views,
@@ -16,6 +17,8 @@ from audits import (
 
 page_patterns: list[URLPattern] = [
     path("cases/", views.case_list, name="case-list"),
+    path("cases/rule/", alert_views.alert_rule, name="alert-rule"),
+    path("cases/from-alert/<uuid:pk>/", alert_views.case_from_alert, name="case-from-alert"),
     path("cases/new/", views.case_create, name="case-create"),
     path("cases/<uuid:pk>/", views.case_detail, name="case-detail"),
     path("cases/<uuid:pk>/plan/", views.plan, name="case-plan"),

@@ -28,6 +28,7 @@ from tenants.ids import uuid7_time
 from tenants.ledger import reader
 from tenants.ledger.anchors import configured_sinks
 from tenants.ledger.health import check_head
+from tenants.ledger.telling import tell_broken
 from tenants.models import AnchorState, LedgerAnchor, LedgerCheckpoint, Tenant
 from traces.models import DriftQueue, MeaningQueue, RollupQueue, SearchQueue, SequenceGap
 from traces.models.meaning import MeaningWork
@@ -109,7 +110,9 @@ def measure_heads(now: datetime) -> int:
             log = reader.log_of()
             if reader.latest_checkpoint(log.shard) is not None:
                 checked += 1
-                broken += not check_head(log).holds
+                if not check_head(log).holds:
+                    broken += 1
+                    tell_broken(log, now)
     samples: list[Sample] = [
         ("affidavit_ledger_heads_broken", (), broken),
         ("affidavit_ledger_heads_checked", (), checked),

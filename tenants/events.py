@@ -45,6 +45,8 @@ class Tag(StrEnum):
     EVALUATION_ANSWERED = "evaluation.answered"
     FEEDBACK_GIVEN = "feedback.given"
     CASE_OPENED = "case.opened"
+    CASE_ALERT_LINKED = "case.alert_linked"
+    ALERT_RULE_SET = "alert_rule.set"
     CASE_FROZEN = "case.population_frozen"
     CASE_SAMPLE_DRAWN = "case.sample_drawn"
     CASE_ACCESS_GRANTED = "case.access_granted"

@@ -32,6 +32,7 @@ MENU: tuple[Entry, ...] = (
     Entry("Erasure", "erasure-list", "erasure.read"),
     Entry("Legal holds", "hold-list", "hold.read"),
     Entry("API keys", "api-key-list", "key.manage"),
+    Entry("Cases from alerts", "alert-rule", "case.create"),
     Entry("Webhooks", "webhook-list", "webhook.manage"),
     Entry("Thumbs on your pages", "thumb-key-list", "key.manage"),
     Entry("Links to other tools", "apm-link-list", "source.manage"),

@@ -32,6 +32,7 @@ FILTERS = [
         "environment": "production, staging, …",
         "task": "The task within the system",
         "model": "Model name",
+        "prompt": "Its name and version, apart by a space",
         "policy": "A policy of which a rule triggered",
         "action": "What the policies asked for: allow, warn, block, …",
         "user": "The application's user id",

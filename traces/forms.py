@@ -26,6 +26,7 @@ class FilterForm(forms.Form):
     system = forms.ChoiceField(required=False)
     environment = forms.ChoiceField(required=False)
     model = forms.ChoiceField(required=False)
+    prompt = forms.CharField(required=False, help_text="Its name and version, such as screen 14")
     policy = forms.CharField(required=False, help_text="Decisions on which a rule of this policy triggered")
     action = forms.ChoiceField(required=False, choices=[("", "Any"), *((action, action) for action in ACTIONS)])
     status = forms.ChoiceField(required=False, choices=[("", "Any"), ("failed", "Failed")])

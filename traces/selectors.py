@@ -55,6 +55,7 @@ class DecisionFilter:
     environment: str = ""
     task: str = ""
     model: str = ""
+    prompt: str = ""  # name and version, apart by a space
     policy: str = ""
     action: str = ""
     user: str = ""
@@ -82,6 +83,11 @@ class DecisionFilter:
         if values.get("status") not in (None, "failed"):
             raise FilterError(f"status={values['status']!r} is not a status; write failed, or leave it out.")
         return cls(**values)
+
+    @property
+    def names_versions(self) -> bool:
+        """Whether it narrows to some of the versions of models and prompts."""
+        return bool(self.model or self.prompt)
 
     def for_reader(self, actor: Actor) -> "DecisionFilter":
         """The same, as far as the actor may look."""
@@ -172,8 +178,8 @@ def _conditions(wanted: DecisionFilter) -> Q:
         conditions &= Q(occurred_at__lt=wanted.until)
     if wanted.system or wanted.environment or wanted.task:
         conditions &= Q(deployment_id__in=matching_deployments(wanted))
-    if wanted.model:
-        conditions &= Q(model_version_id__in=matching_models(wanted.model))
+    if wanted.names_versions:
+        conditions &= Q(model_version_id__in=matching_models(wanted))
     for name in ("action", "user", "session"):
         if value := getattr(wanted, name):
             conditions &= Q(**{name: value})
@@ -190,9 +196,15 @@ def matching_deployments(wanted: DecisionFilter) -> list[uuid.UUID]:
     return list(Deployment.objects.filter(**names).values_list("pk", flat=True))
 
 
-def matching_models(name: str) -> list[uuid.UUID]:
-    """Ids of every version of a model."""
-    return list(ModelVersion.objects.filter(name=name).values_list("pk", flat=True))
+def matching_models(wanted: DecisionFilter) -> list[uuid.UUID]:
+    """Ids of every version of the filter's model, under its prompt."""
+    rows = ModelVersion.objects.filter(name=wanted.model) if wanted.model else ModelVersion.objects.all()
+    if wanted.prompt:
+        name, _, version = wanted.prompt.rpartition(" ")
+        rows = rows.filter(
+            Q(prompt_name=name, prompt_version=version) | Q(prompt_name=wanted.prompt, prompt_version="")
+        )
+    return list(rows.values_list("pk", flat=True))
 
 
 def _identified_by(text: str) -> Q:
@@ -341,20 +353,20 @@ def _from_place(wanted: DecisionFilter, place: Cursor | None, *, every: bool = F
 
 def _branches(wanted: DecisionFilter) -> list[Q] | None:
     by_deployment = bool(wanted.system or wanted.environment or wanted.task)
-    if by_deployment and wanted.model:
+    if by_deployment and wanted.names_versions:
         return [Q(deployment_id=pk, model_version_id__in=models) for pk, models in _meetings(wanted).items()]
     if by_deployment:
         return [Q(deployment_id=pk) for pk in matching_deployments(wanted)]
-    if wanted.model:
-        return [Q(model_version_id=pk) for pk in matching_models(wanted.model)]
+    if wanted.names_versions:
+        return [Q(model_version_id=pk) for pk in matching_models(wanted)]
     return None
 
 
 def _meetings(wanted: DecisionFilter) -> dict[uuid.UUID, list[uuid.UUID]]:
-    """By deployment, the versions of the model that have answered there."""
+    """By deployment, the versions of the model and prompt that have answered there."""
     found: dict[uuid.UUID, list[uuid.UUID]] = {}
     rows = Pairing.objects.filter(
-        deployment_id__in=matching_deployments(wanted), model_version_id__in=matching_models(wanted.model)
+        deployment_id__in=matching_deployments(wanted), model_version_id__in=matching_models(wanted)
     )
     for deployment, model in rows.values_list("deployment_id", "model_version_id"):
         found.setdefault(deployment, []).append(model)

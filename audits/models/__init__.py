@@ -1,5 +1,6 @@
 """Cases, what was found in them, who signed, and what was reported."""
 
+from audits.models.alert import AlertCase, AlertRule
 from audits.models.case import Case, CaseEvent, CaseRevision, CaseType
 from audits.models.erasure import Erasure, Ground
 from audits.models.evidence import EvidenceContent, EvidenceFile, EvidenceRequest
@@ -20,6 +21,8 @@ from audits.models.population import CaseItem, Conclusion, Population, Sample, S
 from audits.models.workpapers import CaseClock, Procedure, ReviewNote, TestStep
 
 __all__ = [
+    "AlertCase",
+    "AlertRule",
     "Case",
     "CaseClock",
     "CaseEvent",

@@ -17,6 +17,9 @@ class EventType(StrEnum):
     DRIFT_WORKED_OUT = "drift_alert.worked_out"
     BUDGET_ALERT = "budget_alert.raised"
     COST_ANOMALY = "cost_anomaly.noticed"
+    CASE_OPENED = "case.opened"
+    CASE_ASSIGNED = "case.assigned"
+    LEDGER_BROKEN = "ledger.broken"
     PING = "webhook_endpoint.pinged"
 
 
@@ -25,6 +28,9 @@ LABELS: Mapping[str, str] = {
     EventType.DRIFT_WORKED_OUT: "Behaviour: when and why, with more decisions",
     EventType.BUDGET_ALERT: "Budget: a threshold was crossed, or will be",
     EventType.COST_ANOMALY: "Cost: money runs away",
+    EventType.CASE_OPENED: "Case: opened",
+    EventType.CASE_ASSIGNED: "Case: somebody is to prepare, somebody to review",
+    EventType.LEDGER_BROKEN: "Ledger: its newest head does not hold",
     EventType.PING: "A test, sent by hand",
 }
 CHOOSABLE = tuple(name for name in EventType if name != EventType.PING)  # a ping goes wherever it is sent

@@ -18,7 +18,10 @@ from django.test.utils import CaptureQueriesContext
 from config import metrics
 from config.supervisor import ROOT
 from config.tasks import measure, measure_heads
+from tenants.context import tenant_atomic
 from tenants.ledger.signer import sign_log
+from tenants.models import WebhookDelivery
+from tenants.webhooks.services import EndpointTerms, create_endpoint
 from tests.factories.tenants import Cast
 from tests.factories.traces import submit
 from tests.tenants.ledger.test_sequencer import drain, grown, tamper
@@ -128,12 +131,17 @@ def test_a_head_that_the_tree_does_not_give_is_counted(cast: Cast) -> None:
     drain(cast)
     sign_log(grown(cast))
     before = measure_heads()
+    create_endpoint(by=cast.owner, terms=EndpointTerms("Us", "https://hooks.example.com/"))
     tamper(
         "UPDATE tenants_ledgertile SET data = set_byte(data, 3, get_byte(data, 3) # 1)"
         f" WHERE tenant_id = '{cast.tenant.pk}' AND level = 0"
     )
     assert measure_heads() == before + 1
     assert scrape()["affidavit_ledger_heads_broken"] == before + 1
+    assert measure_heads() == before + 1
+    with tenant_atomic(cast.tenant.pk):
+        told = [row.event_type for row in WebhookDelivery.objects.all()]
+    assert told == ["ledger.broken"]  # once a day
 
 
 @pytest.mark.usefixtures("_everybody")

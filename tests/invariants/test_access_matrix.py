@@ -91,6 +91,8 @@ NEEDS: Mapping[str, Mapping[str, str]] = {
     "backtest-new": {READ: "policy.backtest", WRITE: "policy.backtest"},
     "backtest-detail": {READ: "policy.read"},
     "backtest-cancel": {WRITE: "policy.backtest"},
+    "alert-rule": {READ: "case.create", WRITE: "case.create"},
+    "case-from-alert": {READ: "case.create", WRITE: "case.create"},
     "case-list": {READ: "anybody"},
     "case-create": {READ: "case.create", WRITE: "case.create"},
     "case-detail": {READ: "case"},
@@ -272,6 +274,7 @@ def values(name: str, world: World) -> dict[str, object]:
     subjects = {
         "api-key": key.pk,
         "decision": world.decision,
+        "case-from-alert": alert_of(world),
         "case": world.case.pk,
         "member": member.pk,
         "budget": world.budget,

@@ -10,7 +10,9 @@ from django.urls import reverse
 
 from traces.conversation import excerpt, turns
 from traces.drift.names import channel_name
+from traces.drift.observation import VERSIONS
 from traces.drift.selectors import PAGE_SIZE, Shown
+from traces.drift.severity import severity_of
 from traces.sealing import Content
 from traces.selectors import members_of
 
@@ -20,7 +22,8 @@ EXCERPT = 600
 
 def alert_row(shown: Shown, slug: str) -> dict[str, Any]:
     """A line of the list."""
-    alert = shown.alert
+    alert, until = shown.alert, shown.state.muted_until
+    standing = shown.state.standing_at(datetime.now(UTC))
     return {
         "url": reverse("drift-detail", args=[slug, shown.id]),
         "what": alert.get_kind_display(),
@@ -30,8 +33,8 @@ def alert_row(shown: Shown, slug: str) -> dict[str, Any]:
         "cause": alert.cause,
         "onset_at": alert.onset_at,
         "noticed_at": alert.noticed_at,
-        "state": shown.state.standing,
-        "state_label": shown.state.get_standing_display(),
+        "state": standing,
+        "state_label": f"Muted until {until:%-d %b %Y, %H:%M} UTC" if standing == "muted" and until else standing.label,
     }
 
 
@@ -64,7 +67,7 @@ def alert_page(shown: Shown, slug: str, contents: Mapping[uuid.UUID, Content]) -
             {"label": channel_name(one["name"]), "p": _p(one["p"]), "moved": one["p"] < 1e-3}
             for one in document.get("channels", [])
         ],
-        "pairs": [_pair(pair, slug, contents) for pair in document.get("pairs", [])],
+        "pairs": [_pair(pair, slug, contents, _labels(causes)) for pair in document.get("pairs", [])],
         "can_quote": bool(contents),
         "chart": chart(document.get("chart", []), alert) if document.get("chart") else None,
         "event": document.get("text"),
@@ -74,7 +77,10 @@ def alert_page(shown: Shown, slug: str, contents: Mapping[uuid.UUID, Content]) -
 
 def _facts(shown: Shown, document: Mapping[str, Any]) -> list[dict[str, str]]:
     alert = shown.alert
-    facts = [("Where", f"{shown.deployment}{f', segment {alert.segment}' if alert.segment else ''}")]
+    facts = [
+        ("Severity", severity_of(alert.kind).label),
+        ("Where", f"{shown.deployment}{f', segment {alert.segment}' if alert.segment else ''}"),
+    ]
     if alert.p is None:
         return [{"label": label, "value": value} for label, value in [*facts, ("Since", _when(alert.onset_at))]]
     records = document["records"]
@@ -101,12 +107,23 @@ def _change(text: str, before: float, after: float) -> dict[str, str]:
     return {"text": text, "before": f"{before:.0%}", "after": f"{after:.0%}"}
 
 
-def _pair(pair: Mapping[str, Any], slug: str, contents: Mapping[uuid.UUID, Content]) -> dict[str, Any]:
+def _labels(causes: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """What the two sides are called: with the version on each, where one that changed is the likeliest cause."""
+    first = next((cause for cause in causes if not cause["rejected"]), None)
+    if first is None or first["field"] not in VERSIONS or not (first.get("old") and first.get("new")):
+        return "Before", "After"
+    what = first["field"].replace("_", " ")
+    return f"Before, {what} {first['old']}", f"After, {what} {first['new']}"
+
+
+def _pair(
+    pair: Mapping[str, Any], slug: str, contents: Mapping[uuid.UUID, Content], labels: tuple[str, str]
+) -> dict[str, Any]:
     return {
         "exact": pair["exact"],
         "sides": [
             _side(label, uuid.UUID(pair[name]), slug, contents)
-            for label, name in (("Before", "before"), ("After", "after"))
+            for label, name in zip(labels, ("before", "after"), strict=True)
         ],
     }
 

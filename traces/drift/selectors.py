@@ -1,16 +1,17 @@
 """Reads of alerts: the list, one with its evidence, and the series behind a chart."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from tenants.access import get_row, require
 from tenants.actors import Actor
+from traces.drift.severity import severity_of
 from traces.models import Deployment
 from traces.models.drift import DriftAlert, DriftAlertState, DriftStanding, DriftWatch
 from traces.recording import rfc3339
@@ -46,6 +47,31 @@ def open_alerts(now: datetime, size: int) -> list[DriftAlert]:
     standing = Q(standing=DriftStanding.OPEN) | Q(standing=DriftStanding.MUTED, muted_until__lte=now)
     rows = DriftAlert.objects.filter(pk__in=DriftAlertState.objects.filter(standing).values("pk"))
     return list(rows.select_related("deployment").defer("document").order_by("-noticed_at", "-id")[:size])
+
+
+def ripe_alerts(
+    first: uuid.UUID,
+    kinds: Sequence[str],
+    *,
+    now: datetime,
+    patience: timedelta,
+    without: QuerySet[Any, Any],
+    most: int,
+) -> list[Shown]:
+    """The oldest alerts of these kinds from an id on that somebody should look into, but those that `without` names.
+
+    A change counts once it is worked out, or after `patience`; one that is expected, or muted now, does not.
+    """
+    worked_out = DriftAlert.objects.filter(supersedes_id__gte=first).values("supersedes_id")
+    settled = DriftAlertState.objects.filter(
+        Q(standing=DriftStanding.EXPECTED) | Q(standing=DriftStanding.MUTED, muted_until__gt=now), pk__gte=first
+    )
+    rows = DriftAlert.objects.filter(
+        Q(final=True) | Q(recorded_at__lte=now - patience) | Q(pk__in=worked_out),
+        pk__gte=first, supersedes_id=None, kind__in=kinds,
+    )  # fmt: skip
+    rows = rows.exclude(pk__in=without).exclude(pk__in=settled.values("pk"))
+    return _shown(list(rows.order_by("id")[:most]))
 
 
 def get_alert(actor: Actor, pk: uuid.UUID) -> Shown:
@@ -87,6 +113,7 @@ def as_json(shown: Shown, *, with_evidence: bool = False) -> dict[str, Any]:
     found: dict[str, Any] = {
         "id": str(shown.id),
         "kind": alert.kind,
+        "severity": severity_of(alert.kind),
         "deployment": {name: getattr(shown.deployment, name) for name in ("system", "environment", "task")},
         "segment": alert.segment or None,
         "channel": alert.channel if alert.p is not None else alert.kind,
@@ -100,14 +127,14 @@ def as_json(shown: Shown, *, with_evidence: bool = False) -> dict[str, Any]:
             "ramp_end": rfc3339(alert.ramp_end_at) if alert.ramp_end_at else None,
         },
         "final": alert.final,
-        "standing": _standing(state),
+        "standing": _standing(state, datetime.now(UTC)),
     }
     return found | ({"evidence": shown.document} if with_evidence else {})
 
 
-def _standing(state: DriftAlertState) -> Mapping[str, Any]:
+def _standing(state: DriftAlertState, now: datetime) -> Mapping[str, Any]:
     return {
-        "value": state.standing,
+        "value": state.standing_at(now),
         "note": state.note,
         "by": state.changed_by or None,
         "at": rfc3339(state.changed_at),

@@ -6,15 +6,20 @@ from typing import Any
 
 from tenants.webhooks.catalogue import EventType, Notice
 from tenants.webhooks.publishing import publish
+from traces.drift.muting import is_muted
 from traces.drift.names import channel_name
+from traces.drift.severity import severity_of
 from traces.models import Deployment
 from traces.models.drift import DriftAlert
 
 
 def tell(alert: DriftAlert) -> None:
-    """Queue it for who wants to know, in the transaction that stores the alert."""
+    """Queue it for who wants to know, unless it is muted, in the transaction that stores the alert."""
+    now = datetime.now(UTC)
+    if is_muted(alert, now):
+        return
     deployment = Deployment.objects.get(pk=alert.deployment_id)
-    publish(notice_of(alert, deployment, datetime.now(UTC)), event_id=alert.pk)
+    publish(notice_of(alert, deployment, now), event_id=alert.pk)
 
 
 def notice_of(alert: DriftAlert, deployment: Deployment, now: datetime) -> Notice:
@@ -24,6 +29,7 @@ def notice_of(alert: DriftAlert, deployment: Deployment, now: datetime) -> Notic
     data: dict[str, Any] = {
         "alert": str(first),
         "kind": alert.kind,
+        "severity": severity_of(alert.kind),
         "deployment": {name: getattr(deployment, name) for name in ("system", "environment", "task")},
         "segment": alert.segment or None,
         "channel": alert.channel if alert.p is not None else None,

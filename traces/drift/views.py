@@ -57,6 +57,8 @@ def drift_detail(request: TenantRequest, pk: uuid.UUID) -> HttpResponse:
     if actor.may("drift.manage"):
         names = ("acknowledge", "mute", "expect")
         context |= {f"{name}_url": reverse(f"drift-{name}", args=[slug, pk]) for name in names}
+    if actor.may("case.create"):
+        context["case_url"] = reverse("case-from-alert", args=[slug, pk])
     return render(request, "traces/drift_detail.html", context)
 
 
@@ -80,12 +82,12 @@ def drift_acknowledge(request: TenantRequest, pk: uuid.UUID) -> HttpResponse:
 
 @require_POST
 def drift_mute(request: TenantRequest, pk: uuid.UUID) -> HttpResponse:
-    """Quiet for a week."""
+    """Tell nobody of the same for a week."""
     actor, until = request.actor, datetime.now(UTC) + MUTED_FOR
     return _act(
         request,
         pk,
-        "Muted for a week.",
+        "Nobody is told of the same for a week.",
         lambda note: services.mute_alert(by=actor, alert_id=pk, until=until, note=note),
     )
 

@@ -1,5 +1,7 @@
 """Behaviour: what is waiting to be looked at, the baseline, what a watch holds, and what was noticed."""
 
+from datetime import datetime
+
 from django.db import models
 from django.utils import timezone
 
@@ -61,6 +63,12 @@ class DriftKind(models.TextChoices):
     ODD_INPUTS = "odd_inputs", "Unusual inputs"
 
 
+class AlertSeverity(models.TextChoices):
+    LOW = "low", "Low"
+    MEDIUM = "medium", "Medium"
+    HIGH = "high", "High"
+
+
 class DriftAlert(TenantModel):
     """Something was noticed. Append-only: what more records teach is another row, which `supersedes` the first."""
 
@@ -115,6 +123,11 @@ class DriftAlertState(TenantModel):
     muted_until = models.DateTimeField(null=True)
 
     class Meta(TenantModel.Meta):
+        indexes = (
+            models.Index(
+                fields=("tenant", "muted_until"), condition=models.Q(standing="muted"), name="drift_state_muted"
+            ),
+        )
         constraints = (
             models.CheckConstraint(
                 condition=models.Q(standing="muted", muted_until__isnull=False)
@@ -122,3 +135,9 @@ class DriftAlertState(TenantModel):
                 name="drift_state_muted_until",
             ),
         )
+
+    def standing_at(self, now: datetime) -> DriftStanding:
+        """Where it stands at this moment: a mute that is over leaves it open."""
+        if self.muted_until is not None and self.muted_until <= now:
+            return DriftStanding.OPEN
+        return DriftStanding(self.standing)
