@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import models
 from psycopg import sql
 
+from audits.alerts import RuleTerms, set_alert_rule
 from audits.erasures import Plea, request_erasure
 from audits.holds import HoldText, place_hold
 from audits.models import Case
@@ -122,6 +123,7 @@ def make_world() -> World:
     set_apm_link(by=cast.owner, terms=LinkTerms("Jaeger", "jaeger", "https://jaeger.example.com/trace/{trace_id}"))
     create_thumb_key(by=cast.owner, name="The shop", source=cast.source, origins=["https://shop.example.com"])
     save_view(by=cast.auditor, name="The first user", query={"user": "u-1032"}, is_shared=True)
+    set_alert_rule(by=cast.auditor, terms=RuleTerms("high", cast.people[Role.AUDITOR]))
     told = create_endpoint(by=cast.owner, terms=EndpointTerms("On call", "https://hooks.example.com/affidavit"))
     ping_endpoint(by=cast.owner, pk=told.row.pk)
     (decision, *_) = submit(cast, 3, source_seq=1, occurred_at=None)
