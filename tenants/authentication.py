@@ -32,6 +32,7 @@ CACHE_SIZE = 10_000
 SCOPE_PERMISSIONS: Mapping[str, frozenset[str]] = {
     Scope.INGEST: frozenset({"decision.write", "evaluation.ask", "feedback.write", "event.write"}),
     Scope.READ: frozenset({"decision.read", "decision.read_payload", "ledger.read", "policy.read", "case.read"}),
+    Scope.DIRECTORY: frozenset({"member.manage"}),  # without `tenant.manage`: owners are not its to make
     Scope.MANAGE: frozenset(
         {
             "decision.read",

@@ -13,6 +13,8 @@ class Tag(StrEnum):
     MEMBER_ADDED = "member.added"
     MEMBER_ROLES_CHANGED = "member.roles_changed"
     MEMBER_REMOVED = "member.removed"
+    DIRECTORY_USER_CHANGED = "directory_user.changed"
+    DIRECTORY_USER_FORGOTTEN = "directory_user.forgotten"
     SOURCE_CREATED = "source.created"
     KEY_CREATED = "key.created"
     KEY_ROTATED = "key.rotated"

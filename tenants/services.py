@@ -135,7 +135,9 @@ def create_key(
     """A key for a program. `ingest` needs a source; a key with `ingest` has no other scope (least privilege)."""
     require(by, "key.manage")
     if not scopes or set(scopes) - set(Scope.values):
-        raise ValidationError("Choose from the scopes ingest, read and manage.")
+        raise ValidationError(f"Choose from the scopes {', '.join(Scope.values)}.")
+    if Scope.DIRECTORY in scopes and len(scopes) > 1:
+        raise ValidationError("A directory key manages members and does nothing else: give it its own key.")
     if Scope.INGEST in scopes and (len(scopes) > 1 or source is None):
         raise ValidationError("An ingest key writes for one source and does nothing else: give it its own key.")
     with tenant_atomic(by.tenant_id):

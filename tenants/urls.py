@@ -8,6 +8,7 @@ from django.contrib.auth.views import LoginView, LogoutView, PasswordResetConfir
 from django.urls import URLPattern, path, reverse_lazy
 
 from tenants import api, views
+from tenants.scim import urls as scim
 from tenants.signin import SignInForm
 from tenants.webhooks import urls as webhooks
 
@@ -24,6 +25,7 @@ urlpatterns: list[URLPattern] = [
     path("accounts/login/", sign_in, name="login"),
     path("accounts/logout/", LogoutView.as_view(), name="logout"),
     path("accounts/password/<uidb64>/<token>/", choose_password, name="password-choose"),
+    *scim.urlpatterns,
 ]
 
 page_patterns: list[URLPattern] = [

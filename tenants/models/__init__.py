@@ -2,6 +2,7 @@
 
 from tenants.models.api_key import ApiKey, Scope
 from tenants.models.base import TenantForeignKey, TenantManager, TenantModel
+from tenants.models.directory import DirectoryUser
 from tenants.models.keys import SubjectKey, TenantKey
 from tenants.models.ledger import (
     AnchorState,
@@ -24,6 +25,7 @@ __all__ = [
     "AnchorState",
     "ApiKey",
     "DeliveryState",
+    "DirectoryUser",
     "EndpointKind",
     "LedgerAnchor",
     "LedgerCheckpoint",

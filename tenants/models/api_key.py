@@ -13,6 +13,7 @@ class Scope(models.TextChoices):
     INGEST = "ingest", "Ingest: write only, for one source; can neither read nor delete"
     READ = "read", "Read"
     MANAGE = "manage", "Manage"
+    DIRECTORY = "directory", "Directory: brings members and gives roles by SCIM, and does nothing else"
 
 
 class ApiKey(TenantModel):

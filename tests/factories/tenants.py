@@ -47,7 +47,7 @@ class Cast:
 
 
 def make_cast(slug: str | None = None) -> Cast:
-    """A tenant with one person per role, a source, an ingest, a read and a manage key."""
+    """A tenant with one person per role, a source, and a key of each scope."""
     slug = slug or f"t-{uuid.uuid4().hex[:12]}"
     people: dict[str, User] = {role: UserFactory.create() for role in Role.values}
     tenant = create_tenant(slug=slug, name=f"Tenant {slug}", owner=people[Role.OWNER])
@@ -61,6 +61,7 @@ def make_cast(slug: str | None = None) -> Cast:
         "ingest": create_key(by=owner, name="ingest", scopes=["ingest"], source=source),
         "read": create_key(by=owner, name="read", scopes=["read"]),
         "manage": create_key(by=owner, name="manage", scopes=["manage"]),
+        "directory": create_key(by=owner, name="directory", scopes=["directory"]),
     }
     return Cast(tenant, people, actors, source, keys)
 

@@ -184,6 +184,13 @@ NEEDS: Mapping[str, Mapping[str, str]] = {
     "api-otlp-opik-logs": {WRITE: "decision.write"},
     "api-otlp-opik-metrics": {},
     "api-mcp": {WRITE: "decision.read"},
+    "api-scim-config": {READ: "member.manage"},
+    "api-scim-resource-types": {READ: "member.manage"},
+    "api-scim-schemas": {READ: "member.manage"},
+    "api-scim-users": {READ: "member.manage", WRITE: "member.manage"},
+    "api-scim-user": {method: "member.manage" for method in (READ, "PUT", "PATCH", "DELETE")},
+    "api-scim-groups": {READ: "member.manage", WRITE: "member.manage"},
+    "api-scim-group": {method: "member.manage" for method in (READ, "PUT", "PATCH")},
     "api-cases": {READ: "case.read", WRITE: "case.create"},
     "api-case": {READ: "case.read"},
     "api-case-transitions": {WRITE: "case.create"},
@@ -282,6 +289,7 @@ def values(name: str, world: World) -> dict[str, object]:
         "apm-link": link_of(world),
         "thumb-key": thumb_key_of(world),
         "drift": alert_of(world),
+        "scim-user": member.user_id,
         "webhook-resend": delivery_of(world),
         "webhook": endpoint_of(world),
         "delivery": delivery_of(world),
@@ -301,6 +309,7 @@ def values(name: str, world: World) -> dict[str, object]:
         "path": "0/000.p/1",
         "trace": trace_of(world).hex,
         "key": world.decision.hex,
+        "role": Role.VIEWER,
     }
     found = {parameter: known.get(parameter) for parameter in wanted}
     assert None not in found.values(), f"{name}: say in `values` what {found} is"
@@ -407,7 +416,7 @@ def test_nobody_comes_in_unknown_or_from_elsewhere(name: str, mine: World, stran
 def elsewhere(name: str, mine: World, theirs: World) -> Iterator[tuple[dict[str, object], dict[str, object]]]:
     """For each parameter that names an object: my values with theirs for that one, and with one that never was."""
     own, foreign = values(name, mine), values(name, theirs)
-    for parameter in own.keys() - {"tenant", "path", "step", "number"}:
+    for parameter in own.keys() - {"tenant", "path", "step", "number", "role"}:
         yield own | {parameter: foreign[parameter]}, own | {parameter: MISSING.get(parameter, uuid.uuid4())}
 
 
