@@ -17,7 +17,8 @@ ROOT_TABLE = "tenants_tenant"  # isolated by its own id
 # Model → whether its rows may change after they were written. A new model fails the test until it is listed.
 MUTABLE = {
     "tenants.Tenant", "tenants.User", "tenants.Membership", "tenants.ApiKey", "tenants.SourceSystem",
-    "tenants.DirectoryUser", "tenants.SubjectKey", "tenants.LedgerLog", "tenants.LedgerQueue", "tenants.LedgerTile", "tenants.LedgerAnchor",
+    "tenants.SubjectKey", "tenants.LedgerLog", "tenants.LedgerQueue", "tenants.LedgerTile", "tenants.LedgerAnchor",
+    "tenants.DirectoryUser",
     "tenants.WebhookEndpoint", "tenants.WebhookDelivery", "tenants.WebhookAttempt",  # tries go with their delivery
     "policies.Policy", "policies.PolicyActivation", "policies.PolicyReview", "policies.PolicyBacktest",
     "policies.PolicyFollowUp",

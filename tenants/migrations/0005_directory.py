@@ -14,7 +14,7 @@ from tenants.isolation import IsolateTable
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tenants', '0003_erasure'),
+        ('tenants', '0004_rate_limits'),
     ]
 
     operations = [
