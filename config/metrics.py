@@ -29,12 +29,13 @@ from tenants.ledger import reader
 from tenants.ledger.anchors import configured_sinks
 from tenants.ledger.health import check_head
 from tenants.ledger.telling import tell_broken
+from tenants.limits import REFUSED
 from tenants.models import AnchorState, LedgerAnchor, LedgerCheckpoint, Tenant
 from traces.models import DriftQueue, MeaningQueue, RollupQueue, SearchQueue, SequenceGap
 from traces.models.meaning import MeaningWork
 
 COUNTED = reader.QUEUE_COUNTED  # rows of one tenant's queue that are counted; "this many or more" above
-MEASURED, HEADS = "metrics:measured", "metrics:heads"  # keys in the cache
+MEASURED, HEADS, LIMITED = "metrics:measured", "metrics:heads", REFUSED  # keys in the cache
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 LOOPBACK = frozenset({"127.0.0.1", "::1"})
 FORWARDED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP")
@@ -77,6 +78,7 @@ OF_THE_INSTANCE = (
     Metric("affidavit_measured_age_seconds", "gauge", "Age of the worker's measurement, which most figures are of."),
     Metric("affidavit_heads_checked_age_seconds", "gauge", "Age of the last comparison of heads and trees."),
     Metric("affidavit_tenants", "gauge", "Tenants that were measured."),
+    Metric("affidavit_requests_limited_total", "counter", "API requests refused because a limit was used up."),
 )
 
 Sample = tuple[str, Labels, float]
@@ -226,6 +228,8 @@ def _samples(now: datetime) -> list[Sample]:
     ]
     if database:
         samples.append(("affidavit_clock_skew_seconds", (), skew))
+    if redis:
+        samples.append(("affidavit_requests_limited_total", (), measured.get(LIMITED, 0)))
     if document := measured.get(MEASURED):
         samples.append(("affidavit_measured_age_seconds", (), now.timestamp() - document["at"]))
         samples.append(("affidavit_tenants", (), document["tenants"]))
@@ -249,6 +253,6 @@ def _clock_skew() -> tuple[float, bool]:
 
 def _measured() -> tuple[Mapping[str, Any], bool]:
     try:
-        return cache.get_many((MEASURED, HEADS)), True
+        return cache.get_many((MEASURED, HEADS, LIMITED)), True
     except (RedisError, OSError):
         return {}, False

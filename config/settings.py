@@ -56,6 +56,10 @@ AFFIDAVIT_QUEUE_LIMIT = env_int("AFFIDAVIT_QUEUE_LIMIT", 100_000)  # leaves wait
 AFFIDAVIT_MAX_BODY = 16 * 2**20  # bytes on the wire
 AFFIDAVIT_MAX_UNPACKED = 64 * 2**20  # bytes after gunzip
 AFFIDAVIT_MAX_BATCH = 1_000  # decisions a request
+# What all keys of a tenant may use a second (`tenants.metering`), unless it has limits of its own; 0: no limit.
+AFFIDAVIT_RATE_RECORDS = env_int("AFFIDAVIT_RATE_RECORDS", 2_000)
+AFFIDAVIT_RATE_REQUESTS = env_int("AFFIDAVIT_RATE_REQUESTS", 100)
+AFFIDAVIT_RATE_KEY_SHARE = env_int("AFFIDAVIT_RATE_KEY_SHARE", 75)  # per cent of it that one key may use
 AFFIDAVIT_ANCHOR_DIR = env_str("AFFIDAVIT_ANCHOR_DIR", AFFIDAVIT_HOME and f"{AFFIDAVIT_HOME}/anchors")  # empty: none
 AFFIDAVIT_TSA_URL = env_str("AFFIDAVIT_TSA_URL")  # RFC 3161 time-stamping authority; empty: none
 AFFIDAVIT_TSA_ROOTS = env_str("AFFIDAVIT_TSA_ROOTS")  # PEM file: the certificates that its tokens must lead to
@@ -118,6 +122,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.logs.RequestLogMiddleware",
+    "tenants.middleware.RateLimitMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

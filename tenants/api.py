@@ -27,6 +27,7 @@ from tenants.context import tenant_atomic
 from tenants.ledger import reader
 from tenants.ledger.proofs import MEDIA_TYPE
 from tenants.ledger.tiles import TileError, decode_path
+from tenants.metering import cost_nothing
 from tenants.models import LedgerLog
 from tenants.permissions import HasScope, actor_of
 from tenants.problems import CONTENT_TYPE, problem
@@ -209,6 +210,7 @@ def wait_for_proof(actor: Actor, record_id: uuid.UUID, seconds: float) -> str:
                 if not has_place or time.monotonic() + POLL_SECONDS > until:
                     raise
             time.sleep(POLL_SECONDS)
+            cost_nothing(POLL_SECONDS)
     finally:
         if has_place:
             _waiting_places.release()

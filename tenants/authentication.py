@@ -16,11 +16,12 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, Throttled
 from rest_framework.request import Request
 
 from tenants.actors import Actor, Kind
 from tenants.context import tenant_atomic
+from tenants.metering import OverLimit, Plan, admit, plan_for
 from tenants.models import ApiKey, Scope
 from tenants.services import KEY_PREFIX
 
@@ -70,7 +71,16 @@ class Presented:
     secret: str
 
 
-_cache: dict[tuple[str, bytes, str], tuple[float, Actor]] = {}
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A key that was looked up: whose it is, and what it may use."""
+
+    at: float
+    actor: Actor
+    plan: Plan
+
+
+_cache: dict[tuple[str, bytes, str], Known] = {}
 
 
 def presented_key(authorization: str, x_api_key: str) -> Presented:
@@ -108,28 +118,28 @@ def parse_key(text: str) -> Presented:
 
 
 def authenticate(headers: Mapping[str, str], *, using: str = "default") -> Actor:
-    """The program behind a request's headers (`Authorization`, `X-Api-Key`); raises `KeyRefused`.
+    """The program behind a request's headers (`Authorization`, `X-Api-Key`); raises `KeyRefused`, `OverLimit`.
 
     An answer is kept for a few seconds, so that a busy client does not cost a query a request.
     """
     presented = presented_key(headers.get("Authorization", ""), headers.get("X-Api-Key", ""))
     digest = hashlib.sha256(presented.secret.encode()).digest()
-    cached = _cache.get((presented.prefix, digest, using))
+    known = _cache.get((presented.prefix, digest, using))
     now = time.monotonic()
-    if cached and now - cached[0] < CACHE_SECONDS:
-        return cached[1]
-    actor = _look_up(presented, digest, using)
-    if len(_cache) > CACHE_SIZE:
-        _cache.clear()
-    _cache[presented.prefix, digest, using] = (now, actor)
-    return actor
+    if known is None or now - known.at >= CACHE_SECONDS:
+        known = _look_up(presented, digest, using, now)
+        if len(_cache) > CACHE_SIZE:
+            _cache.clear()
+        _cache[presented.prefix, digest, using] = known
+    admit(known.plan)
+    return known.actor
 
 
-def _look_up(presented: Presented, digest: bytes, using: str) -> Actor:
+def _look_up(presented: Presented, digest: bytes, using: str, at: float) -> Known:
     now = datetime.now(UTC)
     with tenant_atomic(presented.tenant_id, using=using):
         rows = ApiKey.objects.using(using)
-        key = rows.filter(prefix=presented.prefix).first()
+        key = rows.filter(prefix=presented.prefix).select_related("tenant").first()
         if key is None or not hmac.compare_digest(bytes(key.secret_sha256), digest):
             raise KeyRefused("This key is not known.")
         if not key.is_live(now):
@@ -137,7 +147,15 @@ def _look_up(presented: Presented, digest: bytes, using: str) -> Actor:
         if key.last_used_at is None or now - key.last_used_at > TOUCH_EVERY:
             rows.filter(pk=key.pk).update(last_used_at=now)
     permissions = frozenset().union(*(SCOPE_PERMISSIONS[scope] for scope in key.scopes))
-    return Actor(Kind.KEY, presented.tenant_id, key.name, permissions, key_id=key.pk, source_id=key.source_id)
+    actor = Actor(Kind.KEY, presented.tenant_id, key.name, permissions, key_id=key.pk, source_id=key.source_id)
+    plan = plan_for(
+        tenant_id=presented.tenant_id,
+        key_id=key.pk,
+        writes=Scope.INGEST in key.scopes,
+        records=key.tenant.records_per_second,
+        requests=key.tenant.requests_per_second,
+    )
+    return Known(at, actor, plan)
 
 
 class ApiKeyAuthentication(BaseAuthentication):
@@ -148,6 +166,8 @@ class ApiKeyAuthentication(BaseAuthentication):
             return None, authenticate(request.headers)
         except KeyRefused as error:
             raise AuthenticationFailed(str(error)) from None
+        except OverLimit as error:
+            raise Throttled(wait=error.retry_after, detail=str(error)) from None
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="affidavit"'

@@ -10,6 +10,7 @@ class Tag(StrEnum):
     """`noun.verb`, the verb in the past: it happened."""
 
     TENANT_CREATED = "tenant.created"
+    LIMITS_SET = "tenant.limits_set"
     MEMBER_ADDED = "member.added"
     MEMBER_ROLES_CHANGED = "member.roles_changed"
     MEMBER_REMOVED = "member.removed"

@@ -4,13 +4,33 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.template.response import SimpleTemplateResponse
 
 from tenants.access import Seat, actor_for, seats_of
 from tenants.context import tenant_atomic
+from tenants.metering import metered
+from tenants.problems import is_too_slow
 
 View = Callable[..., HttpResponse]
+
+
+class RateLimitMiddleware:
+    """Lets each request to the API pay for itself, and tells how much is left (`RateLimit`, `RateLimit-Policy`)."""
+
+    def __init__(self, get_response: View) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        with metered() as meter:
+            response = self.get_response(request)
+        for name, value in meter.settle().items():
+            response[name] = value
+        if meter.refused is not None:
+            response._has_been_logged = True  # type: ignore[attr-defined]  # a flood's every request would be, by Django
+        return response
 
 
 class TenantMiddleware:
@@ -37,10 +57,15 @@ class TenantMiddleware:
             return None
         seat = self.seat(request, slug)
         request.seat, request.actor = seat, actor_for(request.user, seat)  # type: ignore[attr-defined, arg-type]
-        with tenant_atomic(seat.tenant_id):
-            response = view(request, *args, **kwargs)
-            # The admin leaves its templates to be rendered later, when the tenant would be gone.
-            return response.render() if isinstance(response, SimpleTemplateResponse) else response
+        try:
+            with tenant_atomic(seat.tenant_id):
+                response = view(request, *args, **kwargs)
+                # The admin leaves its templates to be rendered later, when the tenant would be gone.
+                return response.render() if isinstance(response, SimpleTemplateResponse) else response
+        except OperationalError as error:
+            if not is_too_slow(error):
+                raise
+            return render(request, "503.html", status=503)
 
     def seat(self, request: HttpRequest, slug: str | None) -> Seat:
         """The person's seat in the tenant of the path, or (admin) in the one they looked at last."""

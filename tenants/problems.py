@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import OperationalError
 from django.http import Http404, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -21,8 +22,23 @@ def problem(
     return JsonResponse(body, status=status, content_type=CONTENT_TYPE, headers=headers)
 
 
+class TookTooLong(exceptions.APIException):
+    """The database ended a question that would have taken too long."""
+
+    status_code = 503
+    default_detail = "This took too long"
+    wait = 10
+
+
+def is_too_slow(error: OperationalError) -> bool:
+    """Whether the database ended the statement at its time-out (57014)."""
+    return getattr(error.__cause__, "sqlstate", None) == "57014"
+
+
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's errors in the same form; None lets Django's 500 handler answer."""
+    if isinstance(error, OperationalError) and is_too_slow(error):
+        error = TookTooLong()
     response = drf_exception_handler(error, context)
     if response is None:
         return None

@@ -17,9 +17,9 @@ from tenants.actors import Actor, system_actor
 from tenants.context import tenant_atomic
 from tenants.events import Tag
 from tenants.ids import uuid7_now
-from tenants.ledger.log import append
+from tenants.ledger.log import append, record_event
 from tenants.ledger.merkle import EMPTY_ROOT
-from tenants.models import ApiKey, LedgerLog, Membership, Scope, SourceSystem, Tenant, TenantKey, User
+from tenants.models import ApiKey, LedgerLog, LedgerQueue, Membership, Scope, SourceSystem, Tenant, TenantKey, User
 from tenants.roles import Role, conflict_in
 
 KEY_PREFIX = "aff"
@@ -46,6 +46,19 @@ def create_tenant(*, slug: str, name: str, owner: User) -> Tenant:
         append(Tag.TENANT_CREATED, by=by, body={"slug": slug, "name": name, "origin": origin})
         _seat(tenant.id, owner, [Role.OWNER], by)
     return tenant
+
+
+def set_limits(*, tenant_id: uuid.UUID, operator: str, records: int | None, requests: int | None) -> None:
+    """What all keys of a tenant may use together, a second; None: as everybody, 0: no limit. An operator's act.
+
+    It goes by the owner of the tables: the login that serves requests cannot lift the limits of those who make them.
+    """
+    by = system_actor(tenant_id, operator)
+    limits = {"records_per_second": records, "requests_per_second": requests}
+    with tenant_atomic(tenant_id, using="owner"):
+        Tenant.objects.using("owner").filter(pk=tenant_id).update(**limits)
+        rid, leaf = record_event(Tag.LIMITS_SET, by=by, body=limits, using="owner")
+        LedgerQueue.objects.using("owner").create(tenant_id=tenant_id, rid=rid, leaf=leaf)
 
 
 def _seat(tenant_id: uuid.UUID, user: User, roles: Sequence[str], by: Actor) -> Membership:

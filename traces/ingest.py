@@ -24,6 +24,7 @@ from tenants.authentication import KeyRefused, authenticate
 from tenants.ids import uuid7_time
 from tenants.ledger.log import LogBusy
 from tenants.ledger.receipts import origin_of, receipt_signer, sign_receipt
+from tenants.metering import OverLimit, cost_bytes, cost_records
 from tenants.problems import problem
 from traces.services import USING, Conflict, record_decisions
 from traces.submissions import BodyError, ItemsRefused, read_items
@@ -52,6 +53,8 @@ def refusal_of(error: Exception) -> Refusal | None:
     """What a step of the write path raised, as a refusal; None for a fault of ours."""
     if isinstance(error, KeyRefused):
         return Refusal(401, "Not authenticated", str(error), {"WWW-Authenticate": 'Bearer realm="affidavit"'})
+    if isinstance(error, OverLimit):
+        return Refusal(429, "Too many requests", str(error), {"Retry-After": str(error.retry_after)})
     if isinstance(error, PermissionDenied):
         return Refusal(403, "Forbidden", str(error))
     if isinstance(error, BodyError):
@@ -109,6 +112,7 @@ def post_decisions(request: HttpRequest) -> HttpResponse:
         raise BodyError("Lines whose end may be missing: send a Content-Length, or gzip.", 411)
     prepare_receipts(actor)
     items, single = read_items(body, ndjson=ndjson, limit=settings.AFFIDAVIT_MAX_BATCH)
+    cost_records(len(items))
     key = request.headers.get("Idempotency-Key", "").strip('"')
     answers = record_decisions(by=actor, items=items, idempotency_key=key)
     told = with_receipts(actor, answers.items)
@@ -171,9 +175,12 @@ def unpacked_body(request: HttpRequest) -> bytes:
     if len(body) < int(length):  # half a batch can be a batch: lines, or protobuf, cut at a good place
         raise BodyError("The body ended before it was whole.")
     if _is_zipped(request):
-        return gunzip(body, settings.AFFIDAVIT_MAX_UNPACKED)
+        body = gunzip(body, settings.AFFIDAVIT_MAX_UNPACKED)
+        cost_bytes(len(body))
+        return body
     if (encoding := _encoding(request)) != "identity":
         raise BodyError(f"Content-Encoding {encoding!r} is not read; use gzip or none.", 415)
+    cost_bytes(len(body))
     return body
 
 

@@ -19,6 +19,9 @@ class Tenant(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     policy_epoch = models.BigIntegerField(default=0, editable=False)  # raised when a policy starts or stops applying
     erasure_epoch = models.BigIntegerField(default=0, editable=False)  # raised when a subject's key is destroyed
+    # What its keys may use together (`tenants.metering`); empty: what the instance allows everybody, 0: without limit.
+    records_per_second = models.PositiveIntegerField(null=True, blank=True, editable=False)
+    requests_per_second = models.PositiveIntegerField(null=True, blank=True, editable=False)
 
     def __str__(self) -> str:
         return self.name

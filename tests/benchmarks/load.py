@@ -18,7 +18,10 @@ WARM_UP_REQUESTS = 3
 
 @dataclass(frozen=True)
 class Plan:
-    """What to send: `batch` records a request on each of `connections`, for `seconds`, or `records` in all if not 0."""
+    """What to send: `batch` records a request on each of `connections`, for `seconds`, or `records` in all if not 0.
+
+    A connection that was pushed back waits `pause` seconds.
+    """
 
     port: int
     key: str
@@ -27,6 +30,7 @@ class Plan:
     seconds: float
     run: str
     records: int = 0
+    pause: float = 0.5
 
 
 @dataclass
@@ -127,7 +131,7 @@ class Worker(threading.Thread):
             return self.plan.batch
         if status in {429, 503}:
             self.result.pushed_back += 1
-            time.sleep(0.5)
+            time.sleep(self.plan.pause)
         else:
             self.result.errors[str(status)] = self.result.errors.get(str(status), 0) + 1
             if self.result.errors[str(status)] == 1:

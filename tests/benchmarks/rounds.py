@@ -133,6 +133,10 @@ class Bench:
             run=uuid.uuid4().hex,
             records=records,
         )
+        return self.client(plan)
+
+    def client(self, plan: Plan) -> "Client":
+        """A client with a plan of its own."""
         return Client(plan, self)
 
     def stored(self) -> int:
@@ -186,7 +190,7 @@ class Client:
 
     def go(self) -> Result:
         """Run the load; raises `RuntimeError` when the client dies."""
-        self._say("go")
+        self.start()
         line = self._hear()
         if not line:
             raise RuntimeError(f"The client died:\n{self.bench.instance.log_tail()}")
@@ -194,6 +198,10 @@ class Client:
         result = Result(**answer)
         self.bench.acknowledged += result.records + result.warm_up_records
         return result
+
+    def start(self) -> None:
+        """Let the load begin; leaving the block ends it."""
+        self._say("go")
 
     def _say(self, line: str) -> None:
         if self.process.stdin:

@@ -16,6 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from tenants.access import require
 from tenants.actors import Actor
 from tenants.authentication import authenticate
+from tenants.metering import cost_records
 from traces.ingest import Refusal, refusing, unpacked_body
 from traces.otlp.decode import Form, read_logs, read_spans
 from traces.otlp.recording import Report, record_logs, record_spans
@@ -33,14 +34,18 @@ _NO_METRICS = (
 def serve_traces(request: HttpRequest) -> HttpResponse:
     """Record an `ExportTraceServiceRequest`; 200 says that all of it is durable, or what of it was rejected."""
     actor, form, body = _opened(request)
-    report = record_spans(by=actor, spans=read_spans(body, form))
+    spans = read_spans(body, form)
+    cost_records(len(spans))
+    report = record_spans(by=actor, spans=spans)
     return _told(ExportTraceServiceResponse(), "rejected_spans", report, form)
 
 
 def serve_logs(request: HttpRequest) -> HttpResponse:
     """Record the GenAI events of an `ExportLogsServiceRequest`: content that belongs to spans."""
     actor, form, body = _opened(request)
-    report = record_logs(by=actor, logs=read_logs(body, form))
+    logs = read_logs(body, form)
+    cost_records(len(logs))
+    report = record_logs(by=actor, logs=logs)
     return _told(ExportLogsServiceResponse(), "rejected_log_records", report, form)
 
 
