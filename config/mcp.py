@@ -27,6 +27,7 @@ from rest_framework.response import Response
 
 from tenants.actors import Actor
 from tenants.authentication import KeyRefused, authenticate
+from tenants.metering import OverLimit
 from tenants.problems import problem
 
 HANDSHAKES = ("2025-03-26", "2025-06-18", "2025-11-25")  # oldest first
@@ -159,6 +160,8 @@ def mcp(request: HttpRequest) -> HttpResponse:
         actor = authenticate(request.headers)
     except KeyRefused as error:
         return problem(401, "Not authenticated", str(error), headers={"WWW-Authenticate": 'Bearer realm="affidavit"'})
+    except OverLimit as error:
+        return problem(429, "Too many requests", str(error), headers={"Retry-After": str(error.retry_after)})
     if not actor.may("decision.read"):
         return problem(403, "Forbidden", "This key may not read; it needs the scope `read`.")
     return _answer(request, actor)

@@ -9,6 +9,7 @@ from django.test import Client
 from config.mcp import HANDSHAKES, TOOLS, VERSIONS
 from tenants.context import tenant_atomic
 from tenants.models import LedgerEvent
+from tenants.services import set_limits
 from tests.factories.policies import a_document, put_in_force
 from tests.factories.tenants import Cast
 from tests.factories.traces import submit
@@ -41,6 +42,14 @@ def test_a_handshake_takes_the_clients_version_or_offers_the_newest(cast: Cast) 
     offered = rpc(cast, "initialize", protocolVersion="1999-01-01")["result"]
     assert offered["protocolVersion"] == HANDSHAKES[-1]
     assert offered["capabilities"] == {"tools": {"listChanged": False}}
+
+
+def test_past_its_limit_an_assistant_is_told_to_wait(cast: Cast) -> None:
+    set_limits(tenant_id=cast.tenant.pk, operator="ana", records=None, requests=1)
+    message = {"jsonrpc": "2.0", "id": 7, "method": "ping", "params": {}}
+    answers = [post(client(cast), message) for _ in range(30)]
+    assert [answer.status_code for answer in answers].count(429) > 10
+    assert (answers[-1]["Content-Type"], int(answers[-1]["Retry-After"]) >= 1) == ("application/problem+json", True)
 
 
 def test_without_a_handshake_a_client_discovers(cast: Cast) -> None:
