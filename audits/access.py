@@ -9,7 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import models
 
 from audits.lifecycles import Party
-from audits.models import Case, CaseUserObjectPermission, EvidenceRequest, Finding
+from audits.models import Case, CaseUserObjectPermission, EvidenceRequest, Finding, Letter
 from audits.workflow import CaseRole
 from tenants.access import get_row
 from tenants.actors import Actor, Kind
@@ -117,6 +117,18 @@ def request_parties(case: Case, actor: Actor) -> Callable[[EvidenceRequest], fro
         is_named = actor.user_id is not None and actor.user_id == request.addressee_id
         answers = request.addressee_id is None and (actor.may("finding.respond") or actor.may("case.comment"))
         return frozenset({Party.ADDRESSEE}) if is_named or (answers and not auditors) else auditors
+
+    return parties
+
+
+def letter_parties(case: Case, actor: Actor) -> Callable[[Letter], frozenset[Party]]:
+    """What the actor is to each letter of a case. Who approves one wrote none of it; the rest of that rule, about
+    earlier hands, is `letters.approve_letter`'s."""
+    auditors, may_review = auditors_in(case, actor), may_in_case(actor, case, "case.review")
+
+    def parties(letter: Letter) -> frozenset[Party]:
+        is_second = may_review and actor.user_id is not None and actor.user_id != letter.written_by_id
+        return auditors | ({Party.SECOND} if is_second else set())
 
     return parties
 

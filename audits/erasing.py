@@ -62,7 +62,7 @@ ERASED = {
     "late_contents": "of these, contents of log records that came apart from their span",
     "words": "words in the search index",
     "embeddings": "embeddings of questions and answers",
-    "remarks": "comments of feedback and of the judge",
+    "remarks": "comments of feedback and of the judge, letters of explanation",
     "submissions": "digests that recognise a repeated submission",
     "usage_rows": "sums of usage under the name",
     "anomalies": "names in cost anomalies",

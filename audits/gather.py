@@ -264,6 +264,11 @@ def _policy_sets(decisions: Iterable[Decision]) -> tuple[PolicySetUsed, ...]:
     )
 
 
+def policies_of(decision: Decision) -> tuple[PolicyLine, ...]:
+    """The policies of the set that judged one decision."""
+    return next((used.members for used in _policy_sets([decision])), ())
+
+
 def _policy_line(slug: str, sha256: str, mode: str, rows: Sequence[PolicyVersion]) -> PolicyLine:
     numbers = ", ".join(f"v{row.number}" for row in rows)
     return PolicyLine(slug, rows[0].policy.title if rows else "", numbers, sha256, mode)

@@ -1,7 +1,8 @@
-"""The lives of what a case holds: findings, requests for evidence, review notes. Every move, as data. Pure.
+"""The lives of what a case holds: findings, requests for evidence, review notes, letters. Every move, as data. Pure.
 
 A move names its sources, its target and who may take it; what it needs beyond that (a text, a date) is checked where it
-is carried out: `findings`, `requests`, `notes`. The database holds the same pairs of states (migration 0002).
+is carried out: `findings`, `requests`, `notes`, `letters`. The database holds the same pairs of states (migrations
+0002, letters).
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,14 +15,14 @@ from audits.workflow import FindingState, NotAllowed
 
 
 class Party(StrEnum):
-    """What somebody is to one finding, request or note; a person can be several things."""
+    """What somebody is to one finding, request, note or letter; a person can be several things."""
 
     LEAD = "lead"
     PREPARER = "preparer"
     REVIEWER = "reviewer"
     OWNER = "owner"  # of the finding: who has to mend it
     ADDRESSEE = "addressee"  # of the request: who has to send it
-    SECOND = "second"  # an auditor who neither wrote the finding nor owns it
+    SECOND = "second"  # an auditor who neither wrote the finding, or letter, nor owns it
     RISK_APPROVER = "risk_approver"  # may accept risks, and does not own this one
     SYSTEM = "system"
 
@@ -55,6 +56,13 @@ ERASURE_STEPS: Mapping[str, frozenset[str]] = {
 }
 
 
+class LetterState(models.TextChoices):
+    DRAFT = "draft", "Draft"
+    APPROVED = "approved", "Approved"
+    SENT = "sent", "Sent"
+    WITHDRAWN = "withdrawn", "Withdrawn"
+
+
 class FindingAction(StrEnum):
     ASSIGN = "assign"
     ISSUE = "issue"
@@ -82,6 +90,13 @@ class NoteAction(StrEnum):
     CLEAR = "clear"
 
 
+class LetterAction(StrEnum):
+    EDIT = "edit"
+    APPROVE = "approve"
+    SEND = "send"
+    WITHDRAW = "withdraw"
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One line of a life. `target` None changes no state; `asks` says what the text given with it must tell."""
@@ -97,7 +112,7 @@ def _step(sources: Iterable[str], target: str | None, *who: Party, asks: str = "
 
 
 LEAD, PREPARER, REVIEWER, OWNER, ADDRESSEE, SECOND, RISK_APPROVER, SYSTEM = Party
-F, R, N = FindingState, RequestState, NoteState
+F, R, N, L = FindingState, RequestState, NoteState, LetterState
 
 FINDING_STEPS: Mapping[str, Step] = {
     FindingAction.ASSIGN: _step([F.DRAFT, F.OPEN, F.RESPONSE_RECEIVED, F.IN_REMEDIATION], None, LEAD, PREPARER),
@@ -132,6 +147,12 @@ NOTE_STEPS: Mapping[str, Step] = {
     NoteAction.ANSWER: _step([N.OPEN], N.ANSWERED, PREPARER, asks="your answer"),
     NoteAction.REOPEN: _step([N.ANSWERED], N.OPEN, REVIEWER, asks="what is still open"),
     NoteAction.CLEAR: _step([N.OPEN, N.ANSWERED], N.CLEARED, REVIEWER),
+}
+LETTER_STEPS: Mapping[str, Step] = {
+    LetterAction.EDIT: _step([L.DRAFT], None, LEAD, PREPARER),
+    LetterAction.APPROVE: _step([L.DRAFT], L.APPROVED, SECOND),
+    LetterAction.SEND: _step([L.APPROVED], L.SENT, LEAD, PREPARER, asks="how it left, without naming the person"),
+    LetterAction.WITHDRAW: _step([L.DRAFT, L.APPROVED], L.WITHDRAWN, LEAD, PREPARER, asks="why it does not leave"),
 }
 
 

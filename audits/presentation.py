@@ -73,6 +73,10 @@ ACTIONS = {
     "request": "asked for",
     "raise": "raised",
     "collected": "handed in",
+    "draft": "drafted",
+    "edit": "changed",
+    "approve": "approved",
+    "send": "sent",
     "read": "downloaded",
     "assign": "assigned",
     "issue": "issued",
@@ -314,7 +318,7 @@ def event_entry(event: CaseEvent) -> dict[str, Any]:
 
 
 def _event_title(event: CaseEvent) -> str:
-    about = event.finding or event.request or event.review_note or event.file
+    about = event.finding or event.request or event.review_note or event.file or event.letter
     if about is not None:
         done = ACTIONS.get(event.action, event.action.replace("_", " "))
         return f"{about.reference} {done}"

@@ -76,7 +76,7 @@ def readings_of_case(by: Actor, case: Case, before: uuid.UUID | None = None) -> 
     require(by, "activity.read")
     found, older = _payload_reads(before)
     reference = f"case {case.reference}"
-    readings = [reading for _, reading in found if reading.purpose in {reference, f"bundle of {reference}"}]
+    readings = [reading for _, reading in found if reading.purpose.endswith(reference)]  # "bundle of case C-1"
     events = CaseEvent.objects.filter(_within(before, older), case=case, action__in=READS).select_related("file")
     readings += [_of_event(event) for event in events.order_by("-id")[:LOOKED_THROUGH]]
     if older is not None and older < case.pk:

@@ -154,7 +154,7 @@ def item_page(case: Case, tab: str, after: int = 0, before: int = 0, size: int =
 
 def timeline_of(case: Case, size: int = EVENTS_SHOWN) -> list[CaseEvent]:
     """The newest lines of the timeline, and all that changed the state of this revision, newest first."""
-    about = ("finding", "request", "review_note", "file")
+    about = ("finding", "request", "review_note", "file", "letter")
     events = CaseEvent.objects.filter(case=case).select_related(*about).order_by("-id")
     itself = {f"{name}__isnull": True for name in about}
     moves = events.filter(revision=case.revision, **itself).exclude(to_state="")

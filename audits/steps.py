@@ -1,10 +1,10 @@
-"""Steps of findings, requests and notes as the pages offer them: the button, what it asks for, whether it ends it."""
+"""Steps of findings, requests, notes and letters as pages offer them: the button, what it asks for, if it ends it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from audits.forms import people_with
-from audits.lifecycles import FindingAction, NoteAction, RequestAction, Step
+from audits.lifecycles import FindingAction, LetterAction, NoteAction, RequestAction, Step
 
 LABELS: Mapping[str, str] = {
     FindingAction.ASSIGN: "Assign",
@@ -20,6 +20,8 @@ LABELS: Mapping[str, str] = {
     RequestAction.ACCEPT: "Accept",
     RequestAction.RETURN: "Return",
     RequestAction.WITHDRAW: "Withdraw",
+    LetterAction.APPROVE: "Approve",
+    LetterAction.SEND: "Record as sent",
     NoteAction.ANSWER: "Answer",
     NoteAction.CLEAR: "Clear",
 }

@@ -8,6 +8,7 @@ from typing import Any
 from audits.access import auditors_in, finding_parties, is_guest, request_parties, roles_in
 from audits.deadlines import RULES, ClockKind, deadline
 from audits.evidence import files_of
+from audits.letters import EXPLAINED
 from audits.lifecycles import FINDING_STEPS, NOTE_STEPS, REQUEST_STEPS, Party, options
 from audits.models import (
     Case,
@@ -37,6 +38,7 @@ TABS = (
     ("procedures", "Procedures", "case-procedures"),
     ("findings", "Findings", "case-findings"),
     ("evidence", "Evidence", "case-evidence"),
+    ("letters", "Letters", "case-letters"),
     ("review", "Review", "case-review"),
     ("timeline", "Timeline", "case-timeline"),
     ("access", "Access", "case-access"),
@@ -52,7 +54,7 @@ def frame(actor: Actor, slug: str, case: Case, active: str, now: datetime) -> di
     tabs = [
         {"label": label, "url": page_url(slug, name, case), "active": key == active}
         for key, label, name in TABS
-        if key != "access" or may_see_access
+        if (key != "access" or may_see_access) and (key != "letters" or case.type in EXPLAINED)
     ]
     return {
         "case": case_head(slug, case),
@@ -312,7 +314,7 @@ def _result(procedure: Procedure, step: TestStep | None) -> dict[str, Any]:
 
 def timeline_tab(actor: Actor, case: Case, before: str) -> dict[str, Any]:
     """Everything that happened, newest first."""
-    rows = CaseEvent.objects.filter(case=case).select_related("finding", "request", "review_note", "file")
+    rows = CaseEvent.objects.filter(case=case).select_related("finding", "request", "review_note", "file", "letter")
     if before:
         rows = rows.filter(pk__lt=before)
     found = list(rows.order_by("-id")[: TIMELINE_PAGE + 1])
@@ -351,7 +353,7 @@ def access_tab(actor: Actor, slug: str, case: Case, now: datetime) -> dict[str, 
 
 def _lines(events: Any, key: str) -> Mapping[Any, list[dict[str, Any]]]:
     found: defaultdict[Any, list[dict[str, Any]]] = defaultdict(list)
-    for event in events.select_related("finding", "request", "review_note", "file").order_by("-id"):
+    for event in events.select_related("finding", "request", "review_note", "file", "letter").order_by("-id"):
         found[getattr(event, key)].append(event_entry(event))
     return found
 

@@ -7,21 +7,22 @@ from typing import Any, TypeVar
 
 from audits.access import lock_case, roles_in
 from audits.lifecycles import Party, Step, options, step_to
-from audits.models import Case, CaseEvent, EvidenceFile, EvidenceRequest, Finding, ReviewNote
+from audits.models import Case, CaseEvent, EvidenceFile, EvidenceRequest, Finding, Letter, ReviewNote
 from audits.workflow import Action, CaseRole, NotAllowed, State, allowed, target_of
 from tenants.access import get_row
 from tenants.actors import Actor
 from tenants.events import Tag
 from tenants.ledger.log import append
 
-Subject = EvidenceFile | EvidenceRequest | Finding | ReviewNote
+Subject = EvidenceFile | EvidenceRequest | Finding | Letter | ReviewNote
 MEMBER_OF: Mapping[type[Subject], str] = {
     EvidenceFile: "file",
     EvidenceRequest: "request",
     Finding: "finding",
+    Letter: "letter",
     ReviewNote: "review_note",
 }
-MovableT = TypeVar("MovableT", EvidenceRequest, Finding, ReviewNote)
+MovableT = TypeVar("MovableT", EvidenceRequest, Finding, Letter, ReviewNote)
 
 
 class Stale(NotAllowed):
@@ -123,7 +124,7 @@ def lock_member(
     parties: Callable[[MovableT], Iterable[Party]],
     version: int | None,
 ) -> MovableT:
-    """A finding, request or note of a locked case, locked too; raises `Stale` unless it has the `version` seen."""
+    """A finding, request, note or letter of a locked case, locked; raises `Stale` unless it has the `version` seen."""
     locked: MovableT = get_row(type(row)._default_manager.select_for_update(of=("self",)).filter(case=case), pk=row.pk)
     if version is not None and locked.version != version:
         raise Stale("Somebody changed this meanwhile; look at it again.", options(steps, locked.state, parties(locked)))
@@ -133,7 +134,7 @@ def lock_member(
 def step(
     case: Case,
     by: Actor,
-    row: EvidenceRequest | Finding | ReviewNote,
+    row: EvidenceRequest | Finding | Letter | ReviewNote,
     steps: Mapping[str, Step],
     action: str,
     parties: Iterable[Party],
@@ -143,7 +144,7 @@ def step(
     data: Mapping[str, Any] | None = None,
     also: Sequence[str] = (),
 ) -> CaseEvent:
-    """Carry out one step of a locked finding, request or note: its new state, one leaf, one line.
+    """Carry out one step of a locked finding, request, note or letter: its new state, one leaf, one line.
 
     `also`: the other columns of the row that the caller has set. Raises `NotAllowed`.
     """

@@ -12,6 +12,7 @@ from audits import (
     evidence_api,
     hold_api,
     hold_views,
+    letter_views,
     views,
 )
 
@@ -34,6 +35,10 @@ page_patterns: list[URLPattern] = [
     path("cases/<uuid:pk>/requests/<int:number>/", casework_views.request_step, name="case-request-step"),
     path("cases/<uuid:pk>/files/", casework_views.file_add, name="case-file-add"),
     path("cases/<uuid:pk>/files/<int:number>/", casework_views.file_download, name="case-file"),
+    path("cases/<uuid:pk>/letters/", letter_views.letters, name="case-letters"),
+    path("cases/<uuid:pk>/letters/<int:number>/", letter_views.letter, name="case-letter"),
+    path("cases/<uuid:pk>/letters/<int:number>/step/", letter_views.letter_step, name="case-letter-step"),
+    path("cases/<uuid:pk>/letters/<int:number>/letter.pdf", letter_views.letter_file, name="case-letter-pdf"),
     path("cases/<uuid:pk>/review/", casework_views.review, name="case-review"),
     path("cases/<uuid:pk>/notes/", casework_views.note_create, name="case-note"),
     path("cases/<uuid:pk>/notes/<int:number>/", casework_views.note_step, name="case-note-step"),

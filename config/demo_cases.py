@@ -1,11 +1,13 @@
-"""The example organisation's cases: one finished with its signed report, one for the auditor to work on."""
+"""The example organisation's cases: one finished with its signed report, one for the auditor to work on, and one that
+explains a refusal to the person, with a letter that waits for its approval."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from audits.models import Case, CaseItem, Conclusion, FindingKind, Severity
+from audits.letters import draft_letter, edit_letter
+from audits.models import Case, CaseItem, CaseType, Conclusion, FindingKind, Severity
 from audits.populations import SamplePlan, draw_sample, freeze_population
 from audits.sampling import Method
 from audits.selectors import items_of
@@ -25,7 +27,7 @@ from tenants.actors import Actor
 from tenants.context import tenant_atomic
 from tenants.ledger.reader import NotThere, health
 from tenants.models import User
-from traces.models import RuleHit
+from traces.models import Decision, RuleHit
 from traces.selectors import DecisionFilter
 
 PATIENCE = 45.0  # seconds for the sequencer and the signer
@@ -48,6 +50,18 @@ LEAK = FindingText(
 )
 
 
+WHY = Brief(
+    "An applicant asks why their loan was refused",
+    CaseType.EXPLANATION,
+    objective="What part did the assistant have in it, and what did it come down to?",
+)
+WHY_CRITERIA = "The person can understand the answer, and contest the decision with it."
+LETTER = {
+    "recipient": "Alex Sample\n12 Harbour Street\n20457 Hamburg",
+    "contact": "Northbank, Fair decisions\n2 Low Street, 20457 Hamburg\nfair@northbank.example",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Auditors:
     """Who prepares, who reviews, their users by name, and the password that both sign with."""
@@ -59,7 +73,7 @@ class Auditors:
 
 
 def make_cases(who: Auditors) -> None:
-    """Both cases, unless there are some."""
+    """The cases, unless there are some."""
     with tenant_atomic(who.lead.tenant_id):
         if Case.objects.exists():
             return
@@ -72,6 +86,7 @@ def make_cases(who: Auditors) -> None:
     patiently(lambda: draw_sample(by=who.lead, case=leaks, plan=everything))
     _finish(who, leaks)
     patiently(lambda: draw_sample(by=who.lead, case=reasons, plan=SamplePlan(Method.RANDOM, size=25)))
+    _explain(who)
 
 
 def _check_settled(by: Actor) -> None:
@@ -106,6 +121,22 @@ def _finish(who: Auditors, case: Case) -> None:
     accept_review(by=who.reviewer, case=case)
     for signer in (who.lead, who.reviewer):
         sign_case(by=signer, case=case, password=who.password)
+
+
+def _explain(who: Auditors) -> None:
+    """A letter on the newest refusal; whether it leaves is the reviewer's to say."""
+    with tenant_atomic(who.lead.tenant_id):
+        refusals = Decision.objects.filter(adverse=True, deployment__system="loan-assistant", trace_id__isnull=False)
+        refused = refusals.order_by("-occurred_at", "-id").first()
+    if refused is None or refused.trace_id is None:
+        return
+    case = _planned(who, WHY, WHY_CRITERIA, trace_id=refused.trace_id.hex)
+    patiently(partial(freeze_population, by=who.lead, case=case))
+    patiently(lambda: draw_sample(by=who.lead, case=case, plan=SamplePlan(Method.ALL, justification="It is the one.")))
+    with tenant_atomic(case.tenant_id):
+        item = items_of(case).select_related("decision__deployment", "decision__model_version").first()
+    if item is not None:
+        edit_letter(by=who.lead, letter=draft_letter(by=who.lead, case=case, item=item), said=LETTER)
 
 
 def _conclude(lead: Actor, case: Case, item: CaseItem, *, has_failed: bool) -> None:

@@ -72,6 +72,8 @@ class Tag(StrEnum):
     REVIEW_NOTE_MOVED = "review_note.moved"
     FINDING_WRITTEN = "finding.written"
     FINDING_MOVED = "finding.moved"
+    LETTER_DRAFTED = "letter.drafted"
+    LETTER_MOVED = "letter.moved"
     CASE_SIGNED = "case.signed"
     REPORT_BUILT = "report.built"
     BUNDLE_EXPORTED = "bundle.exported"

@@ -21,10 +21,11 @@ from traces.selectors import members_of, open_payloads, policy_document
 HEX_SHOWN = "sha256:"
 
 
-def asked_and_answered(members: Mapping[str, Any]) -> tuple[str, str]:
-    """The last question and the last answer, in a line each."""
-    asked = excerpt(turns(members.get("input"), "user"), last="user") or excerpt(turns(members.get("input"), "user"))
-    return asked, excerpt(turns(members.get("output"), "assistant"))
+def asked_and_answered(members: Mapping[str, Any], length: int = 140) -> tuple[str, str]:
+    """The last question and the last answer, in a line each, of so many characters at most."""
+    said = turns(members.get("input"), "user")
+    asked = excerpt(said, last="user", length=length) or excerpt(said, length=length)
+    return asked, excerpt(turns(members.get("output"), "assistant"), length=length)
 
 
 def row(decision: Decision, content: Content | None, *, hidden: bool, proof: str) -> dict[str, Any]:

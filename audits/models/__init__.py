@@ -6,6 +6,7 @@ from audits.models.erasure import Erasure, Ground
 from audits.models.evidence import EvidenceContent, EvidenceFile, EvidenceRequest
 from audits.models.grants import CaseUserObjectPermission
 from audits.models.hold import Hold, HoldScope
+from audits.models.letter import Letter
 from audits.models.outcome import (
     Finding,
     FindingKind,
@@ -40,6 +41,7 @@ __all__ = [
     "Ground",
     "Hold",
     "HoldScope",
+    "Letter",
     "Meaning",
     "Pades",
     "Population",

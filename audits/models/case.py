@@ -104,7 +104,7 @@ class Case(TenantModel):
 class CaseEvent(TenantModel):
     """A line of the case's timeline, append-only. `id` is that of the ledger event it belongs to.
 
-    A line about a finding, a request, a note or a file names it: these lines are its history, or a file's custody.
+    A line about a finding, a request, a note, a file or a letter names it: these lines are its history, or custody.
     """
 
     case = TenantForeignKey(Case, on_delete=models.PROTECT, related_name="events")
@@ -112,6 +112,9 @@ class CaseEvent(TenantModel):
     request = TenantForeignKey("audits.EvidenceRequest", on_delete=models.PROTECT, null=True, related_name="events")
     review_note = TenantForeignKey("audits.ReviewNote", on_delete=models.PROTECT, null=True, related_name="events")
     file = TenantForeignKey("audits.EvidenceFile", on_delete=models.PROTECT, null=True, related_name="events")
+    letter = TenantForeignKey(
+        "audits.Letter", on_delete=models.PROTECT, null=True, related_name="events", db_index=False
+    )  # found through the case
     revision = models.IntegerField()
     follows = models.IntegerField(default=0)  # the sealed revision that it came after; 0: it is part of its content
     tag = models.CharField(max_length=64)
@@ -129,7 +132,7 @@ class CaseEvent(TenantModel):
     @property
     def is_about_case(self) -> bool:
         """Whether it tells of the case itself, and not of something in it."""
-        return not (self.finding_id or self.request_id or self.review_note_id or self.file_id)
+        return not (self.finding_id or self.request_id or self.review_note_id or self.file_id or self.letter_id)
 
 
 class CaseRevision(TenantModel):

@@ -112,7 +112,7 @@ class ReportCanvas(Canvas):  # type: ignore[misc]
             self._draw_header()
         self._draw_footer(number, total)
         if not self._data.head.is_signed:
-            self._draw_watermark()
+            draw_watermark(self)
 
     def _draw_header(self) -> None:
         head, y = self._data.head, PAGE_HEIGHT - TOP + 26
@@ -148,17 +148,6 @@ class ReportCanvas(Canvas):  # type: ignore[misc]
             self.linkRect("", f"s{index}", (LEFT, y - 4, LEFT + MEASURE, y + 11), thickness=0)
             y -= LINE
 
-    def _draw_watermark(self) -> None:
-        """Over the page, so that no coloured field hides it, and thin enough to read through."""
-        self.saveState()
-        self.setFillColor(INK)
-        self.setFillAlpha(0.07)
-        self.translate(PAGE_WIDTH / 2, PAGE_HEIGHT / 2)
-        self.rotate(52)
-        self.setFont(BOLD, 150)
-        self.drawCentredString(0, -52, "DRAFT")
-        self.restoreState()
-
     def _text(self, x: float, y: float, text: str, font: str, size: float, colour: Any) -> None:
         self.setFillColor(colour)
         self.setFont(font, size)
@@ -168,6 +157,18 @@ class ReportCanvas(Canvas):  # type: ignore[misc]
         self.setStrokeColor(RULE)
         self.setLineWidth(0.6)
         self.line(LEFT, y, PAGE_WIDTH - RIGHT, y)
+
+
+def draw_watermark(canvas: Canvas) -> None:
+    """Over the page, so that no coloured field hides it, and thin enough to read through."""
+    canvas.saveState()
+    canvas.setFillColor(INK)
+    canvas.setFillAlpha(0.07)
+    canvas.translate(PAGE_WIDTH / 2, PAGE_HEIGHT / 2)
+    canvas.rotate(52)
+    canvas.setFont(BOLD, 150)
+    canvas.drawCentredString(0, -52, "DRAFT")
+    canvas.restoreState()
 
 
 def _title(data: ReportData) -> str:

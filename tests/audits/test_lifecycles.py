@@ -1,4 +1,4 @@
-"""Every (state × action × party) triple of findings, requests and notes, against tables written a second time."""
+"""Every (state × action × party) triple of findings, requests, notes and letters, against tables written a second time."""
 
 from collections.abc import Mapping
 from itertools import product
@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 from django.db import connections
 
-from audits.lifecycles import FINDING_STEPS, NOTE_STEPS, REQUEST_STEPS, Party, Step, options, step_to
+from audits.lifecycles import FINDING_STEPS, LETTER_STEPS, NOTE_STEPS, REQUEST_STEPS, Party, Step, options, step_to
 from audits.workflow import BEFORE_SIGNED, MOVES, Action, NotAllowed
 
 AUDITORS = "lead preparer"
@@ -57,8 +57,23 @@ TABLE: dict[str, dict[str, dict[str, tuple[str, str]]]] = {
         "answered": {"reopen": ("open", "reviewer"), "clear": ("cleared", "reviewer")},
         "cleared": {},
     },
+    "letter": {
+        "draft": {
+            "edit": ("draft", AUDITORS),
+            "approve": ("approved", "second"),
+            "withdraw": ("withdrawn", AUDITORS),
+        },
+        "approved": {"send": ("sent", AUDITORS), "withdraw": ("withdrawn", AUDITORS)},
+        "sent": {},
+        "withdrawn": {},
+    },
 }
-LIVES: Mapping[str, Mapping[str, Step]] = {"finding": FINDING_STEPS, "request": REQUEST_STEPS, "note": NOTE_STEPS}
+LIVES: Mapping[str, Mapping[str, Step]] = {
+    "finding": FINDING_STEPS,
+    "request": REQUEST_STEPS,
+    "note": NOTE_STEPS,
+    "letter": LETTER_STEPS,
+}
 TRIPLES = [(life, *triple) for life, steps in LIVES.items() for triple in product(TABLE[life], steps, Party)]
 
 
@@ -99,7 +114,12 @@ def pairs_of(table: str) -> set[str]:
 
 @pytest.mark.parametrize(
     ("life", "table"),
-    [("finding", "audits_finding"), ("request", "audits_evidencerequest"), ("note", "audits_reviewnote")],
+    [
+        ("finding", "audits_finding"),
+        ("request", "audits_evidencerequest"),
+        ("note", "audits_reviewnote"),
+        ("letter", "audits_letter"),
+    ],
 )
 def test_the_database_has_the_same_pairs(life: str, table: str) -> None:
     steps = LIVES[life].values()

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from audits.clocks import start_clock
 from audits.deadlines import ClockKind
 from audits.evidence import Upload, add_evidence
-from audits.models import Case, Conclusion
+from audits.models import Case, CaseType, Conclusion
 from audits.populations import SamplePlan, draw_sample, freeze_population
 from audits.procedures import perform_test, write_procedure
 from audits.publishing import build_report
@@ -59,9 +59,9 @@ def make_team(cast: Cast) -> Team:
     return Team(cast, actors["lead"], actors["reviewer"], actors["bystander"], people)
 
 
-def planned_case(team: Team, **scope: str) -> Case:
+def planned_case(team: Team, kind: str = CaseType.PERIODIC, **scope: str) -> Case:
     """A case that waits for its population."""
-    brief = Brief("Adverse loan decisions", objective="Are reasons given?")
+    brief = Brief("Adverse loan decisions", kind, objective="Are reasons given?")
     case = open_case(by=team.lead, scope=DecisionFilter.from_query(scope), brief=brief)
     return plan_case(
         by=team.lead,

@@ -20,7 +20,9 @@ from psycopg import sql
 from audits.alerts import RuleTerms, set_alert_rule
 from audits.erasures import Plea, request_erasure
 from audits.holds import HoldText, place_hold
-from audits.models import Case
+from audits.letters import draft_letter
+from audits.models import Case, CaseType
+from audits.selectors import items_of
 from audits.services import grant_case_access
 from policies.backtests import start_backtest
 from policies.models import PolicyVersion
@@ -129,7 +131,10 @@ def make_world() -> World:
     (decision, *_) = submit(cast, 3, source_seq=1, occurred_at=None)
     an_alert(cast, decision, today)
     team = make_team(cast)
-    case = reopened_case(team, system="loan-assistant")
+    case = reopened_case(team, kind=CaseType.EXPLANATION, system="loan-assistant")
+    with tenant_atomic(cast.tenant.pk):
+        explained = items_of(case)[0]
+    draft_letter(by=team.lead, case=case, item=explained)
     guest = cast.people[Role.EXTERNAL_AUDITOR]
     grant_case_access(by=team.lead, case=case, user=guest, permissions=["case.read"], expires_at=today + week)
     plea = Plea("customer-5521", "b", "Their letter; identity checked.")

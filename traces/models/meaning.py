@@ -85,9 +85,9 @@ class Assessment(TenantModel):
 
 
 class Remark(TenantModel):
-    """Words about a decision, of a person or a judge, sealed under its subject's key.
+    """Words about a decision, of a person or a judge, or a letter that tells of it, sealed under its subject's key.
 
-    `id` is the feedback's or the assessment's. Goes with the decision's content: by trigger.
+    `id` is the feedback's or the assessment's; a letter names its own. Goes with the decision's content: by trigger.
     """
 
     decision_id = models.UUIDField()
