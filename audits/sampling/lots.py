@@ -91,6 +91,7 @@ def _stand(letter: int, aql: int, letters: int) -> tuple[int, int]:
     found = ACCEPTANCE[along]
     if found is not None:
         return letter, found
-    if along == 1 or letter + 1 == letters:  # up; so too in the last row, which has nothing below it
+    is_up = along == 1 and letter > 0  # but in the first row, which has nothing above it
+    if is_up or letter + 1 == letters:  # so too in the last row, which has nothing below it
         return letter - along, 0
-    return letter + 1, 1
+    return letter + ACCEPTANCE.index(1) - along, 1

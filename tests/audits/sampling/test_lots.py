@@ -1,41 +1,83 @@
-"""ISO 2859-1 against its published tables."""
+"""ISO 2859-1 against its published tables, and against the rules by which they were made."""
+
+from itertools import pairwise
+from math import comb
 
 import pytest
 
 from audits.sampling import SamplingError
+from audits.sampling import lots as lots_module
 from audits.sampling.lots import AQLS, SIZES, Level, LotPlan, code_letter, lot_plan
 
-# Table 1, level II: the last lot size of each letter.
-LEVEL_II = "A8 B15 C25 D50 E90 F150 G280 H500 J1200 K3200 L10000 M35000 N150000 P500000"
-# Table 2-A, normal inspection: acceptance numbers by AQL; a dash where an arrow stands.
-ROWS = {
-    "G": "0.40:0 0.65:- 1.0:- 1.5:1 2.5:2 4.0:3 6.5:5 10:7",
-    "H": "0.25:0 0.40:- 0.65:- 1.0:1 1.5:2 2.5:3 4.0:5 6.5:7 10:10",
-    "J": "0.15:0 0.25:- 0.40:- 0.65:1 1.0:2 1.5:3 2.5:5 4.0:7 6.5:10 10:14",
-    "K": "0.10:0 0.15:- 0.25:- 0.40:1 0.65:2 1.0:3 1.5:5 2.5:7 4.0:10 6.5:14 10:21",
-    "L": "0.065:0 0.10:- 0.15:- 0.25:1 0.40:2 0.65:3 1.0:5 1.5:7 2.5:10 4.0:14 6.5:21 10:-",
+# Table 1 as the charts of ANSI/ASQ Z1.4 and MIL-STD-105E print it: the last lot size, and the letters of I, II, III.
+LETTERS = """
+8 A A B · 15 A B C · 25 B C D · 50 C D E · 90 C E F · 150 D F G · 280 E G H · 500 F H J · 1200 G J K · 3200 H K L
+10000 J L M · 35000 K M N · 150000 L N P · 500000 M P Q
+"""
+# Table 2-A, normal inspection, by letter and AQL: acceptance numbers, or the arrow that stands there (v down, ^ up).
+MASTER = {
+    "A": "v v v v v v v v v v v v v v 0 v",
+    "B": "v v v v v v v v v v v v v 0 ^ v",
+    "C": "v v v v v v v v v v v v 0 ^ v 1",
+    "D": "v v v v v v v v v v v 0 ^ v 1 2",
+    "E": "v v v v v v v v v v 0 ^ v 1 2 3",
+    "F": "v v v v v v v v v 0 ^ v 1 2 3 5",
+    "G": "v v v v v v v v 0 ^ v 1 2 3 5 7",
+    "H": "v v v v v v v 0 ^ v 1 2 3 5 7 10",
+    "J": "v v v v v v 0 ^ v 1 2 3 5 7 10 14",
+    "K": "v v v v v 0 ^ v 1 2 3 5 7 10 14 21",
+    "L": "v v v v 0 ^ v 1 2 3 5 7 10 14 21 ^",
+    "M": "v v v 0 ^ v 1 2 3 5 7 10 14 21 ^ ^",
+    "N": "v v 0 ^ v 1 2 3 5 7 10 14 21 ^ ^ ^",
+    "P": "v 0 ^ v 1 2 3 5 7 10 14 21 ^ ^ ^ ^",
+    "Q": "0 ^ v 1 2 3 5 7 10 14 21 ^ ^ ^ ^ ^",
+    "R": "^ ^ 1 2 3 5 7 10 14 21 ^ ^ ^ ^ ^ ^",
 }
-LOT_OF = {"G": 200, "H": 400, "J": 1_000, "K": 3_000, "L": 9_000}
+# The chance that a lot just as bad as the AQL is accepted, by acceptance number: the standard's plans rest on it.
+CHANCES = {0: (0.87, 0.89), 1: (0.90, 0.92), 2: (0.95, 0.963), 3: (0.956, 0.97), 5: (0.98, 0.99), 7: (0.98, 0.99),
+           10: (0.98, 0.992), 14: (0.98, 0.992), 21: (0.985, 0.995)}  # fmt: skip
 
 
-def test_the_letters_of_level_two() -> None:
-    for entry in LEVEL_II.split():
-        letter, upto = entry[0], int(entry[1:])
-        assert code_letter(upto, Level.II) == letter
-        assert code_letter(upto + 1, Level.II) > letter
-    assert [code_letter(1_000, level) for level in Level] == ["G", "J", "K"]
-    assert [code_letter(10**6, level) for level in Level] == ["N", "Q", "R"]
+def test_the_table_of_letters() -> None:
+    rows = [entry.split() for line in LETTERS.strip().splitlines() for entry in line.split("·")]
+    assert len(rows) == 14
+    for (upto, *letters), (_, *following) in pairwise([*rows, ["", "N", "Q", "R"]]):
+        assert [code_letter(int(upto), level) for level in Level] == letters
+        assert [code_letter(int(upto) + 1, level) for level in Level] == following
 
 
-@pytest.mark.parametrize("letter", ROWS)
-def test_the_master_table(letter: str) -> None:
-    for cell in ROWS[letter].split():
-        aql, said = cell.split(":")
-        plan = lot_plan(LOT_OF[letter], Level.II, aql)
-        if said == "-":
-            assert plan.letter != letter
-        else:
-            assert plan == LotPlan(letter, SIZES[letter], int(said))
+def lot_of(letter: str) -> tuple[int, Level]:
+    """A lot that has this letter; of those at one level the largest, so that few samples are larger than it."""
+    if letter == "R":
+        return 10**6, Level.III
+    lots = [2, *(upto for upto, _ in lots_module.LETTERS), 10**6]
+    return max(lot for lot in lots if code_letter(lot, Level.II) == letter), Level.II
+
+
+@pytest.mark.parametrize("letter", MASTER)
+@pytest.mark.parametrize("aql", AQLS)
+def test_the_master_table_with_its_arrows(letter: str, aql: str) -> None:
+    rows, at, column = list(MASTER), list(MASTER).index(letter), AQLS.index(aql)
+    while (said := MASTER[rows[at]].split()[column]) in {"v", "^"}:
+        at += 1 if said == "v" else -1
+    lot, level = lot_of(letter)
+    assert lot_plan(lot, level, aql) == LotPlan(rows[at], min(SIZES[rows[at]], lot), int(said))
+
+
+def test_every_plan_accepts_what_is_as_bad_as_its_aql_alike() -> None:
+    """Not from a table: an acceptance number that is one off, below 21, leaves the band that its kind shares."""
+    for letter, row in MASTER.items():
+        for aql, said in zip(AQLS, row.split(), strict=True):
+            if said.isdecimal():
+                n, p, low_high = SIZES[letter], float(aql) / 100, CHANCES[int(said)]
+                chance = sum(comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(int(said) + 1))
+                assert low_high[0] <= chance <= low_high[1], f"{letter} {aql}: {chance}"
+
+
+def test_sizes_and_limits_are_the_preferred_numbers_of_one_series() -> None:
+    """Five to a decade (ISO 3, R5), rounded as the standard rounds: so that size × AQL is the same along a diagonal."""
+    for first, found in ((2, list(SIZES.values())), (0.010, [float(aql) for aql in AQLS])):
+        assert all(abs(value / (first * 10 ** (k / 5)) - 1) < 0.06 for k, value in enumerate(found))
 
 
 def test_the_plan_of_a_thousand_at_one_per_cent() -> None:
