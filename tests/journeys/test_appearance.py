@@ -4,6 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tenants.roles import Role
+from tests.factories.audits import make_team, planned_case
 from tests.factories.policies import a_document, put_in_force
 from tests.factories.tenants import Cast
 from tests.factories.traces import submit
@@ -35,6 +36,18 @@ def test_no_page_scrolls_sideways(visitors: Visitors, cast: Cast, role: str, wid
         if too_wide := overflow(page):
             wide[path] = too_wide
     assert not wide
+
+
+@pytest.mark.parametrize("path", ["timeline/", "access/", "review/"])
+def test_the_open_tab_is_in_view_on_a_telephone(visitors: Visitors, cast: Cast, path: str) -> None:
+    submit(cast, 1)
+    case = planned_case(make_team(cast))
+    page = visitors.sign_in(cast.people[Role.AUDITOR], width=390)
+    page.goto(f"/t/{cast.tenant.slug}/cases/{case.pk}/{path}")
+    box = page.locator(".tabs > [aria-current]").first.bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 390
 
 
 def test_the_theme_is_kept_from_page_to_page(visitors: Visitors, cast: Cast) -> None:

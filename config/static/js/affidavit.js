@@ -91,9 +91,10 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     document.querySelectorAll("[data-json]").forEach(layOut);
-    // What is wider than the screen opens where one looks first: a chart at its newest end, a menu at this page.
-    const here = document.querySelector(".nav [aria-current]");
-    if (here) here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.offsetLeft - 48;
+    // What is wider than the screen opens where one looks first: a chart at its newest end, menus and tabs at this one.
+    for (const here of document.querySelectorAll(":is(.nav, .tabs) > [aria-current]")) {
+      here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.offsetLeft - 48;
+    }
     for (const chart of document.querySelectorAll("[data-newest-end]")) chart.scrollLeft = chart.scrollWidth;
   });
 })();
