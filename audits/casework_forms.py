@@ -109,6 +109,7 @@ class StepForm(PeopleForm):
     owner = PersonField(permission="finding.respond", required=False)
     due = forms.DateField(required=False)
     until = forms.DateField(required=False)
+    case = forms.UUIDField(required=False)
 
     def terms(self) -> Terms:
         """What the service wants to know beside the text."""

@@ -29,7 +29,7 @@ from audits.downloads import bundle_response, evidence_response, kept_report
 from audits.evidence import add_evidence, files_of, get_file, place_in
 from audits.findings import move_finding
 from audits.lifecycles import FindingAction, NoteAction, RequestAction
-from audits.models import Case, CaseItem, Finding
+from audits.models import Case, CaseItem
 from audits.notes import move_note, raise_note
 from audits.presentation import page_url
 from audits.procedures import perform_test, procedures_of, write_procedure
@@ -48,6 +48,7 @@ from audits.tabs import (
     review_tab,
     timeline_tab,
 )
+from audits.transferring import transfer_finding
 from audits.views import CaseRequest
 from audits.workflow import NotAllowed
 from tenants.access import get_row, require
@@ -245,9 +246,13 @@ def finding_step(request: CaseRequest, pk: uuid.UUID, number: int) -> HttpRespon
     """One step in the life of a finding."""
     form = StepForm(request.POST)
 
-    def act(case: Case, data: Extra) -> Finding:
+    def act(case: Case, data: Extra) -> object:
         row = get_row(case.findings.all(), number=number)
         action = _action(FindingAction, data["action"])
+        if action == FindingAction.TRANSFER and data["case"]:
+            to = get_case(request.actor, data["case"])
+            said = {"reason": data["text"], "version": data["version"]}
+            return transfer_finding(by=request.actor, finding=row, to=to, **said)
         said = {"text": data["text"], "terms": form.terms(), "version": data["version"]}
         return move_finding(by=request.actor, finding=row, action=action, **said)
 

@@ -24,11 +24,13 @@ MAX_ACCEPTANCE = timedelta(days=366)
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a step sets beside its text: an owner and a day when it is assigned, an end when a risk is accepted."""
+    """What a step sets beside its text: an owner and a day when it is assigned, an end when a risk is accepted, the
+    finding that it goes on as when it is transferred."""
 
     owner: User | None = None
     due: date | None = None
     until: date | None = None
+    into: Finding | None = None
 
 
 def move_finding(
@@ -110,6 +112,14 @@ def _reopen(row: Finding, by: Actor, text: str, terms: Terms) -> Prepared:
     return {}, ["accepted_until", "accepted_by"]
 
 
+def _transfer(row: Finding, by: Actor, text: str, terms: Terms) -> Prepared:
+    if terms.into is None:
+        raise ValidationError({"case": "Say in which case it goes on."})
+    row.transferred_to = terms.into
+    data = {"case": terms.into.case.reference, "as": terms.into.reference, "finding_id": str(terms.into.pk)}
+    return data, ["transferred_to"]
+
+
 PREPARE: dict[FindingAction, Callable[[Finding, Actor, str, Terms], Prepared]] = {
     FindingAction.ASSIGN: _assign,
     FindingAction.RESPOND: _respond,
@@ -118,6 +128,7 @@ PREPARE: dict[FindingAction, Callable[[Finding, Actor, str, Terms], Prepared]] =
     FindingAction.ACCEPT_RISK: _accept_risk,
     FindingAction.LAPSE: _reopen,
     FindingAction.REOPEN: _reopen,
+    FindingAction.TRANSFER: _transfer,
 }
 
 

@@ -74,6 +74,7 @@ class FindingAction(StrEnum):
     ACCEPT_RISK = "accept_risk"
     LAPSE = "lapse"
     DISMISS = "dismiss"
+    TRANSFER = "transfer"
     REOPEN = "reopen"
 
 
@@ -133,6 +134,9 @@ FINDING_STEPS: Mapping[str, Step] = {
     ),
     FindingAction.LAPSE: _step([F.RISK_ACCEPTED], F.OPEN, SYSTEM),
     FindingAction.DISMISS: _step([F.DRAFT, F.OPEN], F.DISMISSED, SECOND, asks="why it is no finding"),
+    FindingAction.TRANSFER: _step(
+        [F.OPEN, F.RESPONSE_RECEIVED, F.IN_REMEDIATION], F.TRANSFERRED, LEAD, PREPARER, asks="why it goes on elsewhere"
+    ),
     FindingAction.REOPEN: _step([F.CLOSED], F.OPEN, LEAD, REVIEWER, asks="what has come up"),
 }
 REQUEST_STEPS: Mapping[str, Step] = {

@@ -88,6 +88,7 @@ ACTIONS = {
     "accept_risk": "accepted as a risk",
     "lapse": "open again: the acceptance ran out",
     "dismiss": "dismissed",
+    "transfer": "transferred",
     "reopen": "opened again",
     "submit": "submitted",
     "accept": "accepted",

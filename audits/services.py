@@ -140,7 +140,11 @@ def move_case(*, by: Actor, case: Case, action: Action, reason: str = "", versio
         if action not in PLAIN_MOVES:
             raise refuse(locked, by, f"“{action}” needs more than a reason.")
         if action == Action.CLOSE and _unsettled_findings(locked):
-            raise refuse(locked, by, "A case closes when all its findings are closed, dismissed or accepted as risk.")
+            raise refuse(
+                locked,
+                by,
+                "A case closes when each of its findings is closed, dismissed, transferred or accepted as risk.",
+            )
         move(locked, by, action, reason=reason.strip())
     return locked
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from audits.forms import people_with
 from audits.lifecycles import FindingAction, LetterAction, NoteAction, RequestAction, Step
+from audits.models import Case
 
 LABELS: Mapping[str, str] = {
     FindingAction.ASSIGN: "Assign",
@@ -14,6 +15,7 @@ LABELS: Mapping[str, str] = {
     FindingAction.COMPLETE: "Report as mended",
     FindingAction.ACCEPT_RISK: "Accept the risk",
     FindingAction.DISMISS: "Dismiss",
+    FindingAction.TRANSFER: "Transfer",
     FindingAction.CLOSE: "Close",
     FindingAction.REOPEN: "Open again",
     RequestAction.SUBMIT: "Submit",
@@ -34,6 +36,7 @@ def step_forms(
     steps: Mapping[str, Step],
     version: int,
     owners: Sequence[Mapping[str, str]] = (),
+    cases: Sequence[Mapping[str, str]] = (),
 ) -> list[dict[str, Any]]:
     """A form for each step that is open to the reader (audits/_step.html)."""
     return [
@@ -45,15 +48,21 @@ def step_forms(
             "danger": action in DANGER,
             "version": version,
             "owners": owners if action == FindingAction.ASSIGN else (),
+            "cases": cases if action == FindingAction.TRANSFER else (),
             "wants_until": action == FindingAction.ACCEPT_RISK,
         }
         for action in may
-        if action in LABELS
+        if action in LABELS and (cases or action != FindingAction.TRANSFER)
     ]
 
 
 def _sentence(asks: str) -> str:
     return f"Say {asks}" if asks else ""
+
+
+def case_choices(cases: Iterable[Case]) -> list[dict[str, str]]:
+    """The cases that a finding can go on in."""
+    return [{"value": str(case.pk), "label": str(case)} for case in cases]
 
 
 def owner_choices() -> list[dict[str, str]]:

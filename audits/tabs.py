@@ -29,7 +29,8 @@ from audits.procedures import procedures_of
 from audits.requests import ASKING, UNANSWERED, is_overdue
 from audits.selectors import items_of
 from audits.services import COMMENTING
-from audits.steps import owner_choices, step_forms
+from audits.steps import case_choices, owner_choices, step_forms
+from audits.transferring import takers_of
 from audits.workflow import CaseRole, FindingState, State
 from tenants.actors import Actor
 
@@ -43,6 +44,7 @@ TABS = (
     ("timeline", "Timeline", "case-timeline"),
     ("access", "Access", "case-access"),
 )
+Choices = dict[str, list[dict[str, str]]]
 TIMELINE_PAGE = 100
 TESTED_PAGE = 25
 CLOCK_TONES = {"met": "seal", "late": "caution", "soon": "caution", "overdue": "breach", "running": "note"}
@@ -89,14 +91,17 @@ def clock_entry(slug: str, case: Case, clock: CaseClock, actor: Actor, now: date
 
 def findings_tab(actor: Actor, slug: str, case: Case, today: date) -> dict[str, Any]:
     """Each finding with its life so far and its next steps."""
-    rows = case.findings.select_related("owner", "item", "accepted_by").order_by("number")
+    rows = case.findings.select_related("owner", "item", "accepted_by", "transferred_to__case").order_by("number")
+    rows = rows.prefetch_related("came_from__case")
     told = _lines(case.events.filter(finding__isnull=False), "finding_id")
     is_author = case.is_workable and CaseRole.PREPARER in roles_in(case, actor)
-    parties, owners = finding_parties(case, actor), owner_choices()
+    parties = finding_parties(case, actor)
+    choices: Choices = {"owners": owner_choices(), "cases": case_choices(takers_of(actor, case))}
     return {
         "findings": [
             _finding(slug, case, row, told[row.pk], today)
-            | {"steps": _finding_steps(slug, case, row, parties(row), owners, today)}
+            | _elsewhere(slug, row, is_guest(actor))
+            | {"steps": _finding_steps(slug, case, row, parties(row), choices, today)}
             for row in rows
         ],
         "finding_url": page_url(slug, "case-finding", case) if is_author else None,
@@ -104,10 +109,11 @@ def findings_tab(actor: Actor, slug: str, case: Case, today: date) -> dict[str, 
 
 
 def _finding_steps(
-    slug: str, case: Case, row: Finding, parties: frozenset[Party], owners: list[dict[str, str]], today: date
+    slug: str, case: Case, row: Finding, parties: frozenset[Party], choices: Choices, today: date
 ) -> list[dict[str, Any]]:
     may = () if case.is_still else options(FINDING_STEPS, row.state_on(today), parties)
-    return step_forms(page_url(slug, "case-finding-step", case, row.number), may, FINDING_STEPS, row.version, owners)
+    url = page_url(slug, "case-finding-step", case, row.number)
+    return step_forms(url, may, FINDING_STEPS, row.version, **choices)
 
 
 def _finding(slug: str, case: Case, row: Finding, lines: list[dict[str, Any]], today: date) -> dict[str, Any]:
@@ -140,7 +146,23 @@ def _finding(slug: str, case: Case, row: Finding, lines: list[dict[str, Any]], t
     }
 
 
-SETTLED = (FindingState.CLOSED, FindingState.DISMISSED)
+def _elsewhere(slug: str, row: Finding, is_hidden: bool) -> dict[str, Any]:
+    """Where it goes on, where it came from; a guest of one case hears of no other."""
+    if is_hidden:
+        return {"goes_on": None, "came_from": []}
+    return {
+        "goes_on": _link(slug, row.transferred_to) if row.transferred_to else None,
+        "came_from": [_link(slug, before) for before in row.came_from.all()],
+    }
+
+
+def _link(slug: str, finding: Finding) -> dict[str, str]:
+    """Where a finding is, in another case."""
+    label = f"{finding.case.reference} {finding.reference}"
+    return {"label": label, "url": f"{page_url(slug, 'case-findings', finding.case)}#{finding.reference}"}
+
+
+SETTLED = (FindingState.CLOSED, FindingState.DISMISSED, FindingState.TRANSFERRED)
 
 
 def evidence_tab(actor: Actor, slug: str, case: Case, today: date) -> dict[str, Any]:

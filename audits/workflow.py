@@ -66,6 +66,7 @@ class FindingState(models.TextChoices):
     CLOSED = "closed", "Closed"
     RISK_ACCEPTED = "risk_accepted", "Risk accepted"
     DISMISSED = "dismissed", "Dismissed"
+    TRANSFERRED = "transferred", "Transferred"
 
 
 class NotAllowed(Exception):
@@ -96,7 +97,9 @@ BEFORE_SIGNED = BEFORE_FIELDWORK_ENDS | {
 }
 SEALED = frozenset({State.SIGNED, State.REPORTED, State.CLOSED})
 WORKABLE = frozenset({State.FIELDWORK, State.CHANGES_REQUESTED})  # where items and findings may change
-SETTLED_FINDINGS = frozenset({FindingState.CLOSED, FindingState.RISK_ACCEPTED, FindingState.DISMISSED})
+SETTLED_FINDINGS = frozenset(
+    {FindingState.CLOSED, FindingState.RISK_ACCEPTED, FindingState.DISMISSED, FindingState.TRANSFERRED}
+)
 
 
 def _move(sources: Iterable[State], target: State | None, *who: CaseRole, needs_reason: bool = False) -> Move:

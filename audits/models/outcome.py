@@ -48,6 +48,9 @@ class Finding(TenantModel):
     due = models.DateField(null=True, blank=True)
     accepted_until = models.DateField(null=True, blank=True)
     accepted_by = person(null=True)
+    transferred_to = TenantForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="came_from", db_index=False
+    )
     state = models.CharField(max_length=20, choices=FindingState.choices, default=FindingState.DRAFT)
     version = models.IntegerField(default=1)
     written_by = person()
@@ -66,6 +69,14 @@ class Finding(TenantModel):
                 condition=~models.Q(state=FindingState.CLOSED) | ~models.Q(effectiveness_check=""),
                 name="finding_closed_after_check",
             ),
+            models.CheckConstraint(
+                condition=~models.Q(state=FindingState.TRANSFERRED) | models.Q(transferred_to__isnull=False),
+                name="finding_transferred_somewhere",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(transferred_to=models.F("id")), name="finding_transferred_elsewhere"
+            ),
+            models.UniqueConstraint(fields=("tenant", "transferred_to"), name="finding_transferred_once"),
         )
         indexes = (
             models.Index(

@@ -1,4 +1,4 @@
-"""Every (state × action × party) triple of findings, requests, notes and letters, against tables written a second time."""
+"""Every (state × action × party) triple of findings, requests, notes and letters, against tables written again."""
 
 from collections.abc import Mapping
 from itertools import product
@@ -23,14 +23,17 @@ TABLE: dict[str, dict[str, dict[str, tuple[str, str]]]] = {
             "respond": ("response_received", "owner"),
             "accept_risk": ("risk_accepted", "risk_approver"),
             "dismiss": ("dismissed", "second"),
+            "transfer": ("transferred", AUDITORS),
         },
         "response_received": {
             "assign": ("response_received", AUDITORS),
+            "transfer": ("transferred", AUDITORS),
             "remediate": ("in_remediation", "owner"),
             "accept_risk": ("risk_accepted", "risk_approver"),
         },
         "in_remediation": {
             "assign": ("in_remediation", AUDITORS),
+            "transfer": ("transferred", AUDITORS),
             "complete": ("ready_for_check", "owner"),
         },
         "ready_for_check": {
@@ -40,6 +43,7 @@ TABLE: dict[str, dict[str, dict[str, tuple[str, str]]]] = {
         "closed": {"reopen": ("open", "lead reviewer")},
         "risk_accepted": {"lapse": ("open", "system")},
         "dismissed": {},
+        "transferred": {},
     },
     "request": {
         "open": {"submit": ("submitted", "addressee"), "withdraw": ("withdrawn", AUDITORS)},

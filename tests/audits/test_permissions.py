@@ -18,8 +18,9 @@ from audits.clocks import start_clock
 from audits.deadlines import ClockKind
 from audits.evidence import Upload, add_evidence
 from audits.findings import Terms, move_finding
+from audits.letters import approve_letter, draft_letter, edit_letter, withdraw_letter
 from audits.lifecycles import FindingAction, NoteAction, RequestAction
-from audits.models import Case, CaseEvent
+from audits.models import Case, CaseEvent, CaseType
 from audits.notes import move_note, raise_note
 from audits.procedures import perform_test, write_procedure
 from audits.publishing import build_report
@@ -40,6 +41,7 @@ from audits.services import (
     write_finding,
 )
 from audits.signing import sign_case
+from audits.transferring import transfer_finding
 from audits.workflow import Action, NotAllowed
 from tenants.actors import Actor
 from tenants.context import tenant_atomic
@@ -87,6 +89,10 @@ CAN: dict[str, set[str]] = {
     "respond to a finding": ANSWERING,
     "accept a risk": {str(Role.OWNER), str(Role.POLICY_APPROVER)},
     "dismiss a finding": {"reviewer", "bystander"},
+    "draft a letter": {"lead"},
+    "approve a letter": {"reviewer", "bystander"},
+    "withdraw a letter": {"lead"},
+    "transfer a finding": {"lead"},
     "start a clock": {"lead"},
     "let somebody in": {"lead", Role.OWNER, Role.ADMIN},
     "comment": {*AUDITORS, *ANSWERING, Role.EXTERNAL_AUDITOR},
@@ -115,6 +121,7 @@ class World:
         self.signed = signed_case(team)
         build_report(case=self.signed, requested_by=team.lead)
         self.signed = fresh(self.signed)
+        self.told = case_in_fieldwork(team, kind=CaseType.EXPLANATION)
         self.note = raise_note(by=team.reviewer, case=self.reviewed, text="Why?")
         self.clean = case_in_review(team)
         self.draft_finding = write_finding(by=team.lead, case=self.work, text=FindingText("In time.", "Late."))
@@ -127,7 +134,19 @@ class World:
         self.procedure = write_procedure(by=team.lead, case=self.work, title="Reason", expected="One.")
         with tenant_atomic(cast.tenant.pk):
             self.item = items_of(self.work)[0]
-        for case in (self.draft, self.work, self.ready, self.reviewed, self.accepted, self.signed, self.clean):
+            told = items_of(self.told)[0]
+        self.letter = draft_letter(by=team.lead, case=self.told, item=told)
+        edit_letter(by=team.lead, letter=self.letter, said={"recipient": "Jo", "contact": "Us"})
+        for case in (
+            self.told,
+            self.draft,
+            self.work,
+            self.ready,
+            self.reviewed,
+            self.accepted,
+            self.signed,
+            self.clean,
+        ):
             self._let_guest_in(case)
 
     def _let_guest_in(self, case: Case) -> None:
@@ -172,6 +191,10 @@ class World:
                 by=by, finding=self.finding, action=FindingAction.ACCEPT_RISK, text="x", terms=until
             ),
             "dismiss a finding": lambda by: step(by=by, finding=self.finding, action=FindingAction.DISMISS, text="x"),
+            "draft a letter": lambda by: draft_letter(by=by, case=self.told, item=self.letter.item),
+            "approve a letter": lambda by: approve_letter(by=by, letter=self.letter),
+            "withdraw a letter": lambda by: withdraw_letter(by=by, letter=self.letter, why="x"),
+            "transfer a finding": lambda by: transfer_finding(by=by, finding=self.finding, to=self.ready, reason="x"),
             "start a clock": lambda by: start_clock(
                 by=by, case=self.work, kind=ClockKind.SERIOUS, started_at=datetime.now(UTC)
             ),

@@ -98,6 +98,11 @@ def pass_every_item(team: Team, case: Case) -> None:
 def signed_case(team: Team, plan: SamplePlan = EVERYTHING, **scope: str) -> Case:
     """A case with both signatures."""
     case = case_in_review(team, plan, **scope)
+    return sign_off(team, case)
+
+
+def sign_off(team: Team, case: Case) -> Case:
+    """A case in review, accepted and signed."""
     accept_review(by=team.reviewer, case=case)
     sign_case(by=team.lead, case=case, password=PASSWORD)
     sign_case(by=team.reviewer, case=case, password=PASSWORD)
