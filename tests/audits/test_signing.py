@@ -1,11 +1,14 @@
 """Signatures: who, when, what it means, proven how, over which content; whole, or none."""
 
 import json
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from audits import signing
 from audits.models import Signature
@@ -82,6 +85,35 @@ def test_two_people_sign_each_once(team: Team) -> None:
     with pytest.raises(NotAllowed, match="signed this revision already"):
         sign_case(by=team.lead, case=case, password=PASSWORD)
     assert sign_case(by=team.reviewer, case=case, password=PASSWORD).meaning == "approval"
+
+
+def at_once(count: int, sign: Callable[[int], Signature]) -> list[Signature | NotAllowed]:
+    """What came of each of so many tries that began together."""
+    start = threading.Barrier(count)
+
+    def run(n: int) -> Signature | NotAllowed:
+        start.wait()
+        try:
+            return sign(n)
+        except NotAllowed as refused:
+            return refused
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(run, range(count)))
+
+
+def test_fifty_signatures_at_once_count_once_each(team: Team) -> None:
+    case = case_in_review(team)
+    accept_review(by=team.reviewer, case=case)
+    two = (team.lead, team.reviewer)
+    results = at_once(50, lambda n: sign_case(by=two[n % 2], case=case, password=PASSWORD))
+    assert sum(isinstance(result, Signature) for result in results) == 2
+    with tenant_atomic(case.tenant_id):
+        given = Signature.objects.filter(case=case).values_list("meaning", flat=True)
+        assert sorted(given) == ["approval", "responsibility"]
+        assert case.events.filter(to_state="signed").count() == 1
 
 
 @pytest.mark.parametrize("gap", [{"name_printed": ""}, {"role": ""}, {"auth_methods": []}])
