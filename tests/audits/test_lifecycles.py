@@ -1,4 +1,4 @@
-"""Every (state × action × party) triple of findings, requests, notes and letters, against tables written again."""
+"""Every (state × action × party) of findings, requests, notes and letters, against tables written a second time."""
 
 from collections.abc import Mapping
 from itertools import product

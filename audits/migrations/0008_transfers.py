@@ -26,7 +26,7 @@ def life(pairs):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('audits', '0006_letters'),
+        ('audits', '0007_letters'),
         ('tenants', '0001_initial'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
