@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 from django.db import connection
-from django.db.models import Exists, F, Min, OuterRef, Q, Sum
+from django.db.models import Count, Exists, F, Min, OuterRef, Q, Sum
 
 from tenants.context import tenant_atomic
 from traces.costs import telling
@@ -137,7 +137,7 @@ def watch_costs(tenant_id: uuid.UUID, *, now: datetime | None = None) -> list[Co
     with tenant_atomic(tenant_id):
         repeats = repeated_requests(moment)
         loops = [one for one in _runaways(tenant_id, moment) if not any(run.explain(one) for run in repeats)]
-        found = [*loops, *(run.anomaly for run in repeats), *_shifts(moment)]
+        found = [*loops, *(run.anomaly for run in repeats), *_longer(moment), *_shifts(moment)]
         told: dict[tuple[Any, ...], int] = {}
         for one in CostAnomaly.objects.filter(day__gte=midnight(moment) - DAY):
             told[_key(one)] = max(told.get(_key(one), 0), one.lost_micros)
@@ -199,6 +199,43 @@ def _usual(tenant_id: uuid.UUID, today: datetime, deployments: set[uuid.UUID]) -
     with connection.cursor() as cursor:
         cursor.execute(_USUAL, [tenant_id, today - REFERENCE, today, list(deployments)])
         return {row[0]: Usual(row[1], row[2], row[3], row[4]) for row in cursor.fetchall()}
+
+
+def _longer(now: datetime) -> list[CostAnomaly]:
+    """What the watch told of lengths today, where it costs more: the records that showed it, against the week before.
+    What it costs from then on is found as a task that costs more."""
+    told = DriftAlert.objects.filter(kind=DriftKind.LENGTHS, noticed_at__gte=midnight(now), noticed_at__lte=now)
+    priced = [_priced_lengths(alert) for alert in told.order_by("noticed_at")[:MOST_LOOPS]]
+    return [one for one in priced if one is not None]
+
+
+def _priced_lengths(alert: DriftAlert) -> CostAnomaly | None:
+    shown = Decision.objects.filter(
+        deployment_id=alert.deployment_id, occurred_at__gte=alert.onset_at, occurred_at__lte=alert.noticed_at
+    ).exclude(currency=None)
+    found = shown.values("currency").annotate(total=Count("*"), cost=Sum("cost_micros")).order_by("-total").first()
+    if found is None:
+        return None
+    hour = alert.onset_at.replace(minute=0, second=0, microsecond=0)
+    before = UsageRollup.objects.filter(
+        grain=Grain.HOUR, deployment_id=alert.deployment_id, currency=found["currency"],
+        bucket__gte=hour - REFERENCE, bucket__lt=hour,
+    ).aggregate(n=Sum("n", default=0), cost=Sum(COST, default=0))  # fmt: skip
+    n, cost, usual = found["total"], int(found["cost"]), int(before["cost"]) // max(int(before["n"]), 1)
+    lost = money_lost(cost, usual, n)
+    if not before["n"] or not lost:
+        return None
+    return CostAnomaly(
+        kind=AnomalyKind.LENGTHS,
+        deployment_id=alert.deployment_id,
+        day=midnight(alert.noticed_at),
+        noticed_at=alert.noticed_at,
+        n=n,
+        currency=found["currency"],
+        cost_micros=cost,
+        lost_micros=lost,
+        cause=alert.cause,
+    )
 
 
 def _shifts(now: datetime) -> list[CostAnomaly]:

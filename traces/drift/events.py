@@ -1,14 +1,13 @@
-"""Things that happen, as against things that shift: repeated requests, runaway sessions, runs of odd inputs. Pure.
+"""What is told within a few records: repeated requests, runaway sessions, lengths that changed (`lengths`). Pure.
 
 Each is judged against the deployment's own past, within a few records, and told once while it lasts.
 """
 
-from bisect import bisect_left, insort
 from collections import deque
 from dataclasses import dataclass, field
 
 from traces.drift.frame import Row
-from traces.drift.tails import binomial_tail
+from traces.drift.lengths import LengthWatch
 
 REPEAT_SECONDS = 120.0
 REPEAT_AT = 6  # identical requests of one user, each within `REPEAT_SECONDS` of the last
@@ -18,18 +17,14 @@ SESSION_FACTOR = 1.5  # … this many times the longest that ended before …
 SESSION_GAP = 60.0  # … at a pace of a machine: seconds between calls (median)
 GROWTH_STEPS = 8  # context that only grows, this many calls in a row, also tells a loop
 GROWING = "the context growing with each"
-RUN = 15  # newest records among which odd inputs are counted
-ODD_QUANTILE = 0.99
-ODD_P = 1e-9
 WARM_UP = 100
-_KEEP_LENGTHS = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """What happened, to whom, from which record on. `count` records tell it so far."""
 
-    kind: str  # repeated_requests, runaway_session or odd_inputs
+    kind: str  # repeated_requests, runaway_session or lengths
     who: str
     since: float
     at: float
@@ -59,19 +54,16 @@ class EventWatch:
     sessions: dict[str, Run] = field(default_factory=dict)
     longest_repeat: int = 1
     longest_session: int = 4
-    lengths: deque[float] = field(default_factory=lambda: deque(maxlen=_KEEP_LENGTHS))
-    odd: deque[bool] = field(default_factory=lambda: deque(maxlen=RUN))
-    odd_told: bool = False
+    lengths: LengthWatch = field(default_factory=LengthWatch)
     n_seen: int = 0
-    _ordered: list[float] = field(default_factory=list)  # `lengths`, sorted; made again where it is missing
 
     def take(self, row: Row) -> list[Event]:
         """What this record brings to light, usually nothing."""
         self.n_seen += 1
         if self.n_seen % 200 == 0:
             self._forget(row.seen.at)
-        found = (self._repeated(row), self._runaway(row), self._odd_input(row))
-        return [event for event in found if event]
+        found = [event for event in (self._repeated(row), self._runaway(row)) if event]
+        return found + self._lengths(row)
 
     def _repeated(self, row: Row) -> Event | None:
         key = (row.seen.user or row.seen.session, row.features.fingerprint)
@@ -112,37 +104,14 @@ class EventWatch:
         growth = f", {GROWING}" if looping else ""
         return _event("runaway_session", name, run, row, f"{run.count} calls in one session{growth}")
 
-    def _odd_input(self, row: Row) -> Event | None:
-        length = row.seen.scalars.get("input_tokens") or float(row.seen.length)
-        if not length:
-            return None
-        limit = None
-        if len(self.lengths) >= WARM_UP:
-            if len(self._ordered) != len(self.lengths):
-                self._ordered = sorted(self.lengths)
-            limit = self._ordered[int(ODD_QUANTILE * (len(self._ordered) - 1))]
-            self.odd.append(length > limit)
-        if limit is None or not self.odd[-1]:
-            self._learn(length)  # odd ones do not teach what is normal until they are told
-        hits = sum(self.odd)
-        likely = binomial_tail(hits, len(self.odd), 2 * (1 - ODD_QUANTILE))
-        if likely > ODD_P:
-            self.odd_told = self.odd_told and hits > 1
-            return None
-        if self.odd_told:
-            self._learn(length)
-            return None
-        self.odd_told = True
-        text = f"{hits} of the newest {len(self.odd)} inputs longer than 99 % of those before ({limit:.0f})"
-        return Event("odd_inputs", row.seen.segment, row.seen.at, row.seen.at, hits, row.seen.id, text)
-
-    def _learn(self, length: float) -> None:
-        """One more normal length; the sorted ones are kept beside: sorting at each record cost more than all else."""
-        if len(self._ordered) == len(self.lengths):
-            if len(self.lengths) == _KEEP_LENGTHS:
-                del self._ordered[bisect_left(self._ordered, self.lengths[0])]
-            insort(self._ordered, length)
-        self.lengths.append(length)
+    def _lengths(self, row: Row) -> list[Event]:
+        return [
+            Event(
+                "lengths", shift.name, shift.rows[0].seen.at, row.seen.at, len(shift.rows), shift.rows[0].seen.id,
+                shift.text,
+            )
+            for shift in self.lengths.take(row)
+        ]  # fmt: skip
 
     def _forget(self, now: float) -> None:
         """Runs that ended become what is normal; those that were told do not."""

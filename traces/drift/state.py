@@ -14,6 +14,7 @@ import orjson
 from traces.drift import style, words
 from traces.drift.events import EventWatch, Run
 from traces.drift.frame import Buffer, Row
+from traces.drift.lengths import KEPT, LengthWatch, Usual
 from traces.drift.monitor import Alarm, Monitor
 from traces.drift.observation import Features, Observation
 from traces.drift.testing import STEP, Reference
@@ -179,11 +180,32 @@ def _events_out(events: EventWatch, held: Any) -> dict[str, Any]:
         "repeats": [[user, print_, _run_out(run, held)] for (user, print_), run in events.repeats.items()],
         "sessions": [[name, _run_out(run, held)] for name, run in events.sessions.items()],
         "longest": [events.longest_repeat, events.longest_session],
-        "lengths": list(events.lengths),
-        "odd": list(events.odd),
-        "odd_told": events.odd_told,
+        "shifts": _lengths_out(events.lengths, held),
         "n_seen": events.n_seen,
     }
+
+
+def _lengths_out(watch: LengthWatch, held: Any) -> dict[str, Any]:
+    usual = {
+        name: {
+            "known": [list(pair) for pair in one.known],
+            "n": one.n,
+            "held": held(one.held),
+            "wealth": one.wealth,
+            "since": one.since,
+        }
+        for name, one in watch.usual.items()
+    }
+    return {"usual": usual, "versions": watch.versions, "began": watch.began, "n_seen": watch.n_seen}
+
+
+def _lengths_in(given: Mapping[str, Any], rows: list[Row]) -> LengthWatch:
+    watch = LengthWatch(versions=given["versions"], began=given["began"], n_seen=given["n_seen"])
+    for name, one in given["usual"].items():
+        known = deque(((at, length) for at, length in one["known"]), maxlen=KEPT)
+        held = [rows[place] for place in one["held"]]
+        watch.usual[name] = Usual(known, one["n"], held, one["wealth"], one["since"])
+    return watch
 
 
 def _run_out(run: Run, held: Any) -> dict[str, Any]:
@@ -205,7 +227,7 @@ def _events_in(given: Mapping[str, Any], rows: list[Row]) -> EventWatch:
     events.repeats = {(user, print_): _run_in(run, rows) for user, print_, run in given["repeats"]}
     events.sessions = {name: _run_in(run, rows) for name, run in given["sessions"]}
     events.longest_repeat, events.longest_session = given["longest"]
-    events.lengths.extend(given["lengths"])
-    events.odd.extend(given["odd"])
-    events.odd_told, events.n_seen = given["odd_told"], given["n_seen"]
+    if "shifts" in given:  # a state of before they were watched has none: they are learned anew
+        events.lengths = _lengths_in(given["shifts"], rows)
+    events.n_seen = given["n_seen"]
     return events

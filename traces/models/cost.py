@@ -254,6 +254,7 @@ class BudgetAlert(TenantModel):
 class AnomalyKind(models.TextChoices):
     RUNAWAY_SESSION = "runaway_session", "Runaway session"
     REPEATED_REQUESTS = "repeated_requests", "Repeated requests"
+    LENGTHS = "lengths", "Lengths changed"
     TASK_COST = "task_cost", "A task costs more"
 
 

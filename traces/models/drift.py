@@ -60,7 +60,8 @@ class DriftKind(models.TextChoices):
     INPUT = "input", "Inputs shifted"
     REPEATS = "repeated_requests", "Repeated requests"
     RUNAWAY = "runaway_session", "Runaway session"
-    ODD_INPUTS = "odd_inputs", "Unusual inputs"
+    LENGTHS = "lengths", "Lengths changed"
+    ODD_INPUTS = "odd_inputs", "Unusual inputs"  # written until lengths were watched
 
 
 class AlertSeverity(models.TextChoices):

@@ -124,6 +124,19 @@ def test_repeated_requests_are_told_within_fifteen_records(cast: Cast, name: str
 
 
 @pytest.mark.parametrize(
+    ("name", "cause"),
+    [("p-length-prompt", "prompt main p2 came with it (before: main p1)"), ("p-length-context", "inputs of ")],
+)
+def test_lengths_that_cost_more_are_told_within_fifteen_records(cast: Cast, name: str, cause: str) -> None:
+    records, change = stream(name), changed_at(name)
+    (found,) = look(cast, records[: change + 15])
+    assert found.kind == "lengths"
+    assert cause in found.cause
+    assert 0 < found.lost_micros < found.cost_micros
+    assert found.n <= 15 + 5
+
+
+@pytest.mark.parametrize(
     "name", ["p-stationary-1", "p-stationary-clustered-1", "p-stationary-opinion", "p-control-volume"]
 )
 def test_calm_and_busy_streams_are_left_alone(cast: Cast, name: str) -> None:
