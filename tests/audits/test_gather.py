@@ -25,11 +25,11 @@ from tenants.ledger.merkle import leaf_hash
 from tenants.ledger.proofs import TlogProof, trust, verify_proof
 from tests.audits.log import publish
 from tests.factories.audits import Team, case_in_fieldwork, case_in_review, fresh, make_team, planned_case, signed_case
+from tests.factories.erasures import erase_decision
 from tests.factories.policies import a_document, put_in_force
 from tests.factories.tenants import Cast
 from tests.factories.traces import submit
 from tests.invariants.worlds import superuser
-from traces.models import DecisionPayload
 
 
 @pytest.fixture
@@ -147,8 +147,7 @@ def test_erased_content_is_noticed(team: Team) -> None:
     case = case_in_fieldwork(team)
     with tenant_atomic(case.tenant_id):
         gone = items_of(case)[2].decision_id
-    with tenant_atomic(case.tenant_id, using="owner"):
-        DecisionPayload.objects.using("owner").filter(pk=gone).delete()
+    erase_decision(team.cast, gone)
     assert gathered(case).erased == (3,)
 
 

@@ -252,7 +252,7 @@ def test_a_case_closes_when_its_findings_are_settled(team: Team) -> None:
     for signer in (team.lead, team.reviewer):
         sign_case(by=signer, case=case, password=PASSWORD)
     build_report(case=case, requested_by=team.lead)
-    with pytest.raises(NotAllowed, match="all its findings"):
+    with pytest.raises(NotAllowed, match="each of its findings"):
         move_case(by=team.lead, case=case, action=Action.CLOSE)
     with tenant_atomic(case.tenant_id):
         finding = case.findings.get()

@@ -425,12 +425,14 @@ def elsewhere(name: str, mine: World, theirs: World) -> Iterator[tuple[dict[str,
 
 
 def without_chance(response: HttpResponseBase, url: str) -> tuple[int, str, dict[str, str]]:
-    """Status, body and headers, less what differs between any two answers: request ids, masks, the address itself."""
+    """Status, body and headers, less what differs between any two: ids, masks, the address, what a limit leaves."""
     body = getattr(response, "content", b"").decode()
     for pattern in (r'name="csrfmiddlewaretoken" value="[^"]+"', re.escape(url), re.escape(url.rsplit("/", 2)[-2])):
         body = re.sub(pattern, "", body)
     headers = {
-        name: value for name, value in response.headers.items() if name not in {"X-Request-Id", "Content-Length"}
+        name: value
+        for name, value in response.headers.items()
+        if name not in {"X-Request-Id", "Content-Length", "RateLimit"}
     }
     return response.status_code, body, headers
 
