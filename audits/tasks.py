@@ -7,7 +7,7 @@ from functools import partial
 from celery import shared_task
 from django.db import transaction
 
-from audits import alerts, erasing, findings, followups, publishing
+from audits import alerts, erasing, findings, followups, publishing, reminding
 from audits.models import Case, Erasure
 from tenants.actors import system_actor
 from tenants.context import tenant_atomic
@@ -41,6 +41,13 @@ def open_follow_ups() -> None:
     """Open the cases that policies put in force without their quorum ask for."""
     for tenant_id in tenant_ids():
         followups.open_cases_for_follow_ups(tenant_id)
+
+
+@shared_task
+def remind_of_cases() -> None:
+    """Tell of cases whose day comes near."""
+    for tenant_id in tenant_ids():
+        reminding.remind_of_cases(tenant_id)
 
 
 @shared_task

@@ -1,5 +1,6 @@
 """What others are told of cases: that one was opened, and who is to do what until when."""
 
+import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 from audits.models import Case, CaseEvent
 from tenants.webhooks.catalogue import EventType, Notice
 from tenants.webhooks.publishing import publish
+
+PERMISSION = "case.read"
 
 
 def tell_opened(case: Case) -> None:
@@ -23,14 +26,28 @@ def tell_assigned(case: Case, event: CaseEvent) -> None:
 def opened(case: Case, lead: str, now: datetime) -> Notice:
     """A new case as an event. Pure."""
     title = f"Case {case.number} was opened: {case.title}"
-    return Notice(EventType.CASE_OPENED, now, title, f"{lead} leads it.{_due(case)}", _page(case), _data(case))
+    people = (case.lead_id,)
+    text = f"{lead} leads it.{_due(case)}"
+    return Notice(EventType.CASE_OPENED, now, title, text, _page(case), _data(case), PERMISSION, people)
 
 
 def assigned(case: Case, people: Mapping[str, str], now: datetime) -> Notice:
     """Who prepares and who reviews, as an event. Pure."""
     title = f"Case {case.number} was planned: {case.title}"
     text = f"{people['preparer']} prepares, {people['reviewer']} reviews.{_due(case)}"
-    return Notice(EventType.CASE_ASSIGNED, now, title, text, _page(case), _data(case) | dict(people))
+    data = _data(case) | dict(people)
+    return Notice(EventType.CASE_ASSIGNED, now, title, text, _page(case), data, PERMISSION, _workers(case))
+
+
+def due_soon(case: Case, now: datetime) -> Notice:
+    """That its day comes near, as an event; for who leads, prepares and reviews it. Pure."""
+    title = f"Case {case.number} is due {case.due:%-d %b %Y}: {case.title}"
+    people = (case.lead_id, *_workers(case))
+    return Notice(EventType.CASE_DUE, now, title, "", _page(case), _data(case), PERMISSION, people)
+
+
+def _workers(case: Case) -> tuple[uuid.UUID, ...]:
+    return tuple(pk for pk in (case.preparer_id, case.reviewer_id) if pk)
 
 
 def _page(case: Case) -> tuple[str, str]:

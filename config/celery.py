@@ -31,6 +31,7 @@ app.config_from_object(
             "backtests": {"task": "traces.tasks.run_backtests", "schedule": 5},
             "policy-follow-ups": {"task": "audits.tasks.open_follow_ups", "schedule": 60},
             "erasures": {"task": "audits.tasks.resume_erasures", "schedule": 300},
+            "reminders": {"task": "audits.tasks.remind_of_cases", "schedule": 3600},
             "alert-cases": {"task": "audits.tasks.open_alert_cases", "schedule": 60},
             "accepted-risks": {"task": "audits.tasks.lapse_accepted_risks", "schedule": 3600},
             "costs": {"task": "traces.tasks.roll_up_costs", "schedule": 15},

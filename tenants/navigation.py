@@ -6,6 +6,9 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse
 
+from tenants.context import current_tenant_or_none
+from tenants.notices.feed import count_unread
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -40,12 +43,26 @@ MENU: tuple[Entry, ...] = (
 
 
 def chrome(request: HttpRequest) -> dict[str, Any]:
-    """Context of `base.html` inside a tenant: `seat`, `actor`, `nav` and `menu` ([{label, url, active}]); else none."""
+    """Context of `base.html` inside a tenant, else none: `seat`, `actor`, `bell`, `nav` and `menu`.
+
+    The last two are [{label, url, active}].
+    """
     seat = getattr(request, "seat", None)
     if seat is None:
         return {}
     actor = request.actor  # type: ignore[attr-defined]
-    return {"seat": seat, "actor": actor, "nav": _links(request, NAVIGATION), "menu": _links(request, MENU)}
+    links = {"nav": _links(request, NAVIGATION), "menu": _links(request, MENU)}
+    return links | {"seat": seat, "actor": actor, "bell": _bell(request)}
+
+
+def _bell(request: HttpRequest) -> dict[str, Any]:
+    """Where the bell leads, and what it counts: asked only by a template that shows it, so a fragment costs nothing.
+
+    A page of an error is shown when the request's transaction is over: there it counts nothing.
+    """
+    actor, slug = request.actor, request.seat.slug  # type: ignore[attr-defined]
+    url = reverse("notification-list", args=[slug])
+    return {"url": url, "count": lambda: count_unread(actor) if current_tenant_or_none() else 0}
 
 
 def _links(request: HttpRequest, entries: tuple[Entry, ...]) -> list[dict[str, Any]]:

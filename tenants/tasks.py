@@ -7,6 +7,7 @@ from django.db import DatabaseError
 
 from tenants.directory import tenant_ids
 from tenants.ledger.anchors import anchor_tenant, configured_sinks
+from tenants.notices import feed
 from tenants.webhooks import retention, sending
 
 logger = logging.getLogger("affidavit.anchors")
@@ -32,6 +33,7 @@ def send_webhooks() -> int:
 
 @shared_task
 def forget_deliveries() -> None:
-    """Remove what the log of deliveries no longer keeps."""
+    """Remove what the log of deliveries and the bell no longer keep."""
     for tenant_id in tenant_ids():
         retention.forget_deliveries(tenant_id)
+        feed.forget_notifications(tenant_id)

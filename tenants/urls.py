@@ -8,6 +8,7 @@ from django.contrib.auth.views import LoginView, LogoutView, PasswordResetConfir
 from django.urls import URLPattern, path, reverse_lazy
 
 from tenants import api, views
+from tenants.notices import views as notices
 from tenants.scim import urls as scim
 from tenants.signin import SignInForm
 from tenants.webhooks import urls as webhooks
@@ -36,6 +37,8 @@ page_patterns: list[URLPattern] = [
     path("keys/", views.key_list, name="api-key-list"),
     path("keys/<uuid:pk>/rotate/", views.key_rotate, name="api-key-rotate"),
     path("keys/<uuid:pk>/revoke/", views.key_revoke, name="api-key-revoke"),
+    path("notifications/", notices.notification_list, name="notification-list"),
+    path("notifications/read/", notices.notification_read, name="notification-read"),
     *webhooks.page_patterns,
 ]
 

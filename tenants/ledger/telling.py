@@ -15,5 +15,7 @@ def tell_broken(log: LedgerLog, now: datetime) -> None:
     same = uuid.uuid5(NAMESPACE, f"{log.tenant_id} {log.shard} {now:%Y-%m-%d}")
     data = {"origin": log.origin, "size": log.size}
     text = "The newest signed head does not follow from the stored tree. Run `manage.py verify_ledger`; see its page."
-    notice = Notice(EventType.LEDGER_BROKEN, now, "The ledger does not hold", text, ("ledger-health",), data)
+    notice = Notice(
+        EventType.LEDGER_BROKEN, now, "The ledger does not hold", text, ("ledger-health",), data, "ledger.read"
+    )
     publish(notice, event_id=same)

@@ -17,6 +17,7 @@ from tenants.models.ledger import (
     LogState,
 )
 from tenants.models.membership import Membership
+from tenants.models.notification import Notification, NotificationMark
 from tenants.models.tenant import SourceSystem, Tenant
 from tenants.models.user import User
 from tenants.models.webhook import DeliveryState, EndpointKind, WebhookAttempt, WebhookDelivery, WebhookEndpoint
@@ -37,6 +38,8 @@ __all__ = [
     "LedgerTile",
     "LogState",
     "Membership",
+    "Notification",
+    "NotificationMark",
     "Scope",
     "SourceSystem",
     "SubjectKey",

@@ -3,6 +3,7 @@
 A type that is here is a promise to whoever listens: it may gain members in `data`, and never loses one.
 """
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,6 +20,7 @@ class EventType(StrEnum):
     COST_ANOMALY = "cost_anomaly.noticed"
     CASE_OPENED = "case.opened"
     CASE_ASSIGNED = "case.assigned"
+    CASE_DUE = "case.came_due"
     LEDGER_BROKEN = "ledger.broken"
     PING = "webhook_endpoint.pinged"
 
@@ -30,6 +32,7 @@ LABELS: Mapping[str, str] = {
     EventType.COST_ANOMALY: "Cost: money runs away",
     EventType.CASE_OPENED: "Case: opened",
     EventType.CASE_ASSIGNED: "Case: somebody is to prepare, somebody to review",
+    EventType.CASE_DUE: "Case: its day comes near",
     EventType.LEDGER_BROKEN: "Ledger: its newest head does not hold",
     EventType.PING: "A test, sent by hand",
 }
@@ -42,6 +45,7 @@ class Notice:
 
     `title` and `text` are for people; `page` is the name of its page and what comes after the tenant in its address;
     `data` is for programs: I-JSON, small, and never the content of a decision, because what was sent cannot be erased.
+    Members are told by the bell: everybody with `permission`, or, where there are any, `people` alone.
     """
 
     type: EventType
@@ -50,3 +54,5 @@ class Notice:
     text: str = ""
     page: tuple[str, ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
+    permission: str = "decision.read"
+    people: tuple[uuid.UUID, ...] = ()

@@ -7,16 +7,18 @@ from django.urls import reverse
 
 from tenants.context import current_tenant_id
 from tenants.models import Tenant, WebhookDelivery, WebhookEndpoint
+from tenants.notices import feed
 from tenants.webhooks.catalogue import Notice
 from tenants.webhooks.formats import payload
 
 
 def publish(notice: Notice, *, event_id: uuid.UUID) -> int:
-    """Queue the event for every endpoint that is enabled and wants its type; returns how many do.
+    """Queue the event for every endpoint that is enabled and wants its type, and for the bell; returns how many do.
 
     Call inside the `tenant_atomic` block that makes it happen: it is told if, and only if, it happened. `event_id` is
     the fact's own: published twice, it is told once.
     """
+    feed.keep(notice, event_id)
     endpoints = [row for row in WebhookEndpoint.objects.filter(is_enabled=True) if wants(row, notice.type)]
     return queue(notice, event_id, endpoints) if endpoints else 0
 

@@ -39,6 +39,8 @@ NEEDS: Mapping[str, Mapping[str, str]] = {
     "api-key-list": {READ: "key.manage", WRITE: "key.manage"},
     "api-key-rotate": {WRITE: "key.manage"},
     "api-key-revoke": {WRITE: "key.manage"},
+    "notification-list": {READ: "anybody"},
+    "notification-read": {WRITE: "anybody"},
     "webhook-list": {READ: "webhook.manage", WRITE: "webhook.manage"},
     "webhook-detail": {READ: "webhook.manage", WRITE: "webhook.manage"},
     "webhook-ping": {WRITE: "webhook.manage"},

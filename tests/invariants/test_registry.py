@@ -19,6 +19,7 @@ MUTABLE = {
     "tenants.Tenant", "tenants.User", "tenants.Membership", "tenants.ApiKey", "tenants.SourceSystem",
     "tenants.SubjectKey", "tenants.LedgerLog", "tenants.LedgerQueue", "tenants.LedgerTile", "tenants.LedgerAnchor",
     "tenants.DirectoryUser",
+    "tenants.Notification", "tenants.NotificationMark",
     "tenants.WebhookEndpoint", "tenants.WebhookDelivery", "tenants.WebhookAttempt",  # tries go with their delivery
     "policies.Policy", "policies.PolicyActivation", "policies.PolicyReview", "policies.PolicyBacktest",
     "policies.PolicyFollowUp",
