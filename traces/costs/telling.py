@@ -42,13 +42,14 @@ def tell_anomalies(anomalies: Sequence[CostAnomaly]) -> None:
         return
     deployments = Deployment.objects.in_bulk({one.deployment_id for one in anomalies})
     for one in anomalies:
-        same = f"{one.day.isoformat()} {one.kind} {one.deployment_id} {one.who}"
+        same = f"{one.day.isoformat()} {one.kind} {one.deployment_id} {one.who} {one.n}"  # again when it has grown
         publish(anomaly_notice(one, deployments[one.deployment_id]), event_id=uuid.uuid5(NAMESPACE, same))
 
 
 def anomaly_notice(one: CostAnomaly, deployment: Deployment) -> Notice:
     """Money that ran away as an event; whose session it was is on the page alone. Pure."""
-    text = f"{money(one.lost_micros, one.currency)} beyond the usual: {one.cause}."
+    lost = f"{money(one.lost_micros, one.currency)} beyond the usual" if one.currency else "No price is known"
+    text = f"{lost}: {one.cause}."
     data = {
         "kind": one.kind, "deployment": {name: getattr(deployment, name) for name in ("system", "environment", "task")},
         "day": one.day.date().isoformat(), "decisions": one.n, "currency": one.currency,

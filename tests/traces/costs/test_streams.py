@@ -66,7 +66,7 @@ def rounded(thousandths: int) -> int:
     return whole + (rest > 500 or (rest == 500 and whole % 2 == 1))
 
 
-@pytest.mark.parametrize("name", ["p-stationary-azure", "p-length-azure-25"])
+@pytest.mark.parametrize("name", ["p-stationary-azure", "p-length-azure-25", "p-length-azure-10"])
 def test_the_totals_are_those_of_an_independent_sum(cast: Cast, name: str) -> None:
     records = stream(name)
     price_all(cast, records)

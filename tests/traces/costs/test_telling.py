@@ -11,7 +11,7 @@ from tenants.webhooks.services import EndpointTerms, create_endpoint
 from tests.factories.costs import spend, terms
 from tests.factories.tenants import Cast
 from traces.costs.budgeting import create_budget, watch_budgets
-from traces.costs.telling import anomaly_notice, tell_alerts
+from traces.costs.telling import anomaly_notice, tell_alerts, tell_anomalies
 from traces.models import BudgetAlert, CostAnomaly, Deployment
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -41,3 +41,18 @@ def test_an_anomaly_does_not_say_whose_session_it_was() -> None:
     assert notice.title == "Runaway session: support"
     assert notice.text == "8.00 USD beyond the usual: 90 calls today."
     assert "anna" not in orjson.dumps(dict(notice.data)).decode()
+
+
+def test_an_anomaly_that_has_grown_is_told_again_and_one_without_a_price_says_so(cast: Cast) -> None:
+    create_endpoint(by=cast.owner, terms=EndpointTerms("Us", "https://hooks.example.com/"))
+    spend(cast, 1, at=NOW, now=NOW)
+    with tenant_atomic(cast.tenant.pk):
+        found = {
+            "kind": "repeated_requests", "deployment": Deployment.objects.get(), "who": "u-1", "day": NOW,
+            "noticed_at": NOW, "cost_micros": 0, "lost_micros": 0, "cause": "again and again",
+        }  # fmt: skip
+        for n in (6, 6, 12):
+            tell_anomalies([CostAnomaly(n=n, currency="", **found)])
+        told = [orjson.loads(bytes(one.payload))["data"] for one in WebhookDelivery.objects.order_by("id")]
+    assert [one["decisions"] for one in told] == [6, 12]
+    assert told[0]["text"] == "No price is known: again and again."
