@@ -96,7 +96,7 @@ def look(page: Page, stop: Stop) -> Iterator[Look]:
             page.set_viewport_size({"width": width, "height": HEIGHT})
             page.emulate_media(color_scheme="dark" if theme == "dark" else "light", reduced_motion="reduce")
             page.wait_for_timeout(SETTLED)
-            yield Look(stop, width, theme, (*_too_wide(page), *_inaccessible(page)))
+            yield Look(stop, width, theme, (*_too_wide(page), *inaccessible(page)))
     page.set_viewport_size({"width": WIDE, "height": HEIGHT})
     page.emulate_media(color_scheme="light")
 
@@ -107,7 +107,7 @@ def _too_wide(page: Page) -> Iterator[str]:
         yield f"scrolls sideways by {over} pixels"
 
 
-def _inaccessible(page: Page) -> Iterator[str]:
+def inaccessible(page: Page) -> Iterator[str]:
     """What axe calls a serious or critical violation of WCAG 2.2 A or AA."""
     found = Axe().run(page, options={"runOnly": list(STANDARDS), "resultTypes": ["violations"]})
     for violation in found.response["violations"]:

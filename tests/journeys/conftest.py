@@ -1,11 +1,14 @@
 """A browser before a site that runs as it is deployed: web, worker, sequencer and signer, started once.
 
 Every page that a journey opens is watched: an error in the console, a violated content security policy, a request to
-another host or a failed answer fails the journey, whatever else it looks at.
+another host or a failed answer fails the journey, whatever else it looks at. So does what axe calls a serious or
+critical violation of WCAG 2.2: it is asked about every page as the journey leaves it, and once a run about every other
+kind of page that the journey came through, which is opened again for it.
 """
 
 import os
 import shutil
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -20,6 +23,7 @@ from tenants.ledger.reader import health
 from tenants.models import User
 from tests.factories.audits import Team, make_team
 from tests.factories.tenants import PASSWORD, Cast, make_cast
+from tests.gallery.crawl import inaccessible, name_of
 from tests.site import RunningSite, running_site
 
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"  # the browser's driver runs a loop in this thread; the tests do not
@@ -60,6 +64,7 @@ class Watch:
 
     host: str
     seen: list[str] = field(default_factory=list)
+    opened: dict[BrowserContext, list[str]] = field(default_factory=lambda: defaultdict(list))  # paths, with queries
 
     def attach(self, context: BrowserContext) -> None:
         context.on("console", self.console)
@@ -79,6 +84,10 @@ class Watch:
     def response(self, response: Response) -> None:
         if response.status >= 400:
             self.seen.append(f"{response.status} {response.url}")
+        request = response.request
+        if request.is_navigation_request() and request.method == "GET" and response.status == 200:
+            parts = urlsplit(response.url)
+            self.opened[request.frame.page.context].append(f"{parts.path}?{parts.query}" if parts.query else parts.path)
 
 
 @dataclass
@@ -88,6 +97,7 @@ class Visitors:
     browser: Browser
     site: RunningSite
     watch: Watch
+    judged: set[str]  # routes that axe has been asked about in this run
     contexts: list[BrowserContext] = field(default_factory=list)
 
     def arrive(self, *, width: int = 1280, height: int = 860, scheme: str = "light") -> Page:
@@ -112,11 +122,38 @@ class Visitors:
         page.wait_for_url("**/t/**")
         return page
 
+    def judge(self) -> None:
+        """Ask axe about what each browser shows, then about the kinds of pages it came through."""
+        for context in self.contexts:
+            for page in context.pages:
+                self._ask(page)
+            page = context.new_page()
+            for path in list(self.watch.opened[context]):
+                name = name_of(urlsplit(path).path)
+                if name is None or name in self.judged:
+                    continue
+                page.goto(path)
+                if urlsplit(page.url).path == urlsplit(path).path:  # else signed out meanwhile
+                    self._ask(page)
+
+    def _ask(self, page: Page) -> None:
+        path = urlsplit(page.url).path
+        name = name_of(path) if page.url.startswith("http") else None
+        if name is not None:
+            self.judged.add(name)
+            self.watch.seen += [f"axe: {path}: {fault}" for fault in inaccessible(page)]
+
+
+@pytest.fixture(scope="session")
+def judged() -> set[str]:
+    return set()
+
 
 @pytest.fixture
-def visitors(browser: Browser, site: RunningSite) -> Iterator[Visitors]:
-    here = Visitors(browser, site, Watch(urlsplit(site.base_url).netloc))
+def visitors(browser: Browser, site: RunningSite, judged: set[str]) -> Iterator[Visitors]:
+    here = Visitors(browser, site, Watch(urlsplit(site.base_url).netloc), judged)
     yield here
+    here.judge()
     for context in here.contexts:
         context.close()
     assert not here.watch.seen, "\n".join(here.watch.seen)
