@@ -11,12 +11,13 @@ import policies.urls
 import tenants.urls
 import traces.otlp.urls
 import traces.urls
-from config import health, home
+from config import finding, health, home
 from config.mcp import mcp
 from config.metrics import metrics
 
 page_patterns = [
     path("", home.home, name="tenant-home"),
+    path("go/", finding.go, name="go"),
     path("ledger/", home.ledger_health, name="ledger-health"),
     *tenants.urls.page_patterns,
     *traces.urls.page_patterns,

@@ -31,6 +31,7 @@ from traces.models import ApmLink, Decision, DriftAlert, SavedView, ThumbKey
 READ, WRITE = "GET", "POST"
 NEEDS: Mapping[str, Mapping[str, str]] = {
     "tenant-home": {READ: "anybody"},
+    "go": {READ: "anybody"},
     "ledger-health": {READ: "ledger.read"},
     "ledger-verify": {WRITE: "ledger.read"},
     "member-list": {READ: "ledger.read", WRITE: "member.manage"},
