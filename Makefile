@@ -9,7 +9,7 @@ WITH_SERVERS := $(BIN)/python -m config test-env --
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev stop services secrets test lint format types checks unit journeys screenshots clients bench faults backup restore drill clean reset
+.PHONY: help install demo dev stop services secrets test lint format types checks unit journeys screenshots newcomer clients bench faults backup restore drill clean reset
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | while IFS='|' read -r name text; do \
@@ -63,6 +63,9 @@ journeys: install ## pytest in a browser (needs chromium); ARGS= for pytest
 
 screenshots: install ## every page by its links, two widths, two themes, asked by axe (needs chromium); ARGS="--to FOLDER"
 	$(BIN)/python -m tests.gallery $(ARGS)
+
+newcomer: ## from a clone to the first verified receipt, as the README leads, within ten minutes; ARGS="--venv .venv" skips the install
+	$(PYTHON) -m tests.newcomer $(ARGS)
 
 clients: install .venv-clients/.installed ## run the clients that applications use, in a .venv-clients of their own; ARGS= for pytest
 	$(BIN)/python -m pytest tests/clients $(ARGS)
