@@ -9,7 +9,7 @@ WITH_SERVERS := $(BIN)/python -m config test-env --
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev stop services secrets test lint format types checks unit journeys screenshots newcomer clients bench faults backup restore drill clean reset
+.PHONY: help install demo dev stop services secrets test lint format types checks unit journeys screenshots newcomer clients sbom audit bench faults backup restore drill clean reset
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | while IFS='|' read -r name text; do \
@@ -73,6 +73,20 @@ clients: install .venv-clients/.installed ## run the clients that applications u
 .venv-clients/.installed: tests/clients/requirements.txt
 	$(PYTHON) -m venv --clear .venv-clients
 	.venv-clients/bin/pip install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
+	@touch $@
+
+sbom: install .venv-tools/.installed ## what this is made of, as CycloneDX: build/sbom.cdx.json
+	@mkdir -p build
+	.venv-tools/bin/cyclonedx-py environment $(BIN)/python --pyproject pyproject.toml --mc-type application \
+		--output-reproducible -o build/sbom.cdx.json
+
+audit: .venv-tools/.installed ## known vulnerabilities of the locked packages; needs the package index
+	@.ci/audit
+
+.venv-tools/.installed: .ci/audit
+	$(PYTHON) -m venv --clear .venv-tools
+	.venv-tools/bin/pip install --quiet --disable-pip-version-check "cyclonedx-bom>=7.3" "pip-audit>=2.10" || \
+		{ echo "The tools cannot be fetched: no package index is reached from here." >&2; rm -rf .venv-tools; exit 2; }
 	@touch $@
 
 bench: install ## measure the write path on this machine; ARGS= for the benchmark; docs/benchmarks.md lists the others
