@@ -13,6 +13,7 @@ from django.db.models import F
 
 from policies.activations import activate_version
 from policies.approvals import approve_version, statement_for
+from policies.backtests import start_backtest
 from policies.library import load_starter
 from policies.lifecycle import QUORUM, State
 from policies.models import Mode, Policy, PolicyActivation, PolicyVersion
@@ -36,7 +37,8 @@ PEOPLE: Mapping[str, tuple[str, Role]] = {
     "reviewer": ("Rita Reviewer", Role.AUDITOR),
     "viewer": ("Vera Viewer", Role.VIEWER),
 }
-SOURCES = ("loan-app", "support-app")
+SOURCES = ("loan-app", "support-app", "claims-agent")
+SETUP = "setup"  # the key that sets budgets
 POLICIES: Mapping[str, Mode] = {
     "adverse-needs-reason": Mode.ENFORCE,
     "low-confidence-automated": Mode.ENFORCE,
@@ -45,6 +47,7 @@ POLICIES: Mapping[str, Mode] = {
     "regulated-advice": Mode.ENFORCE,
     "off-hours": Mode.SHADOW,
 }
+WAITING = "over-long-input"  # the starter that nobody has approved yet
 
 
 @dataclass
@@ -55,6 +58,7 @@ class Memory:
     ends: str
     keys: dict[str, str] = field(default_factory=dict)
     submitted: bool = False
+    surrounded: bool = False
 
     @classmethod
     def read(cls, path: Path) -> "Memory":
@@ -113,17 +117,27 @@ def _actor(user: User) -> Actor:
 
 
 def make_keys(owner: Actor, known: Mapping[str, str]) -> dict[str, str]:
-    """An ingest key for each source; one whose secret is still known goes on."""
-    return {name: _key(owner, name, known.get(name, "")) for name in SOURCES}
+    """An ingest key for each source and one that manages; one whose secret is still known goes on."""
+    keys = {name: _key(owner, name, known.get(name, "")) for name in SOURCES}
+    return keys | {SETUP: _setup_key(owner, known.get(SETUP, ""))}
 
 
 def _key(owner: Actor, name: str, known: str) -> str:
+    if _is_live(owner, known):
+        return known
     with tenant_atomic(owner.tenant_id):
         source = SourceSystem.objects.filter(name=name).first()
-        if known and ApiKey.objects.filter(prefix=known.rpartition("_")[0], revoked_at=None).exists():
-            return known
     source = source or create_source(by=owner, name=name)
     return create_key(by=owner, name=f"{name} (demo)", scopes=["ingest"], source=source).secret
+
+
+def _setup_key(owner: Actor, known: str) -> str:
+    return known if _is_live(owner, known) else create_key(by=owner, name="set-up (demo)", scopes=["manage"]).secret
+
+
+def _is_live(owner: Actor, secret: str) -> bool:
+    with tenant_atomic(owner.tenant_id):
+        return bool(secret) and ApiKey.objects.filter(prefix=secret.rpartition("_")[0], revoked_at=None).exists()
 
 
 def make_policies(actors: Mapping[str, Actor], password: str, since: datetime) -> None:
@@ -142,13 +156,26 @@ def make_policies(actors: Mapping[str, Actor], password: str, since: datetime) -
 
 def _approved(actors: Mapping[str, Actor], name: str, password: str) -> PolicyVersion:
     """A starter that as many people approved as its risk class asks for."""
-    author = actors["author"]
-    version = draft_version(by=author, source=load_starter(name).source, change_reason="From the library.")
-    submit_version(by=author, version=version)
+    version = _submitted(actors["author"], name)
     for person in ("approver", "deputy")[: QUORUM[version.risk_class]]:
         statement = statement_for(by=actors[person], version=version)
         approve_version(by=actors[person], version=version, token=statement.token, password=password)
     return version
+
+
+def _submitted(author: Actor, name: str) -> PolicyVersion:
+    version = draft_version(by=author, source=load_starter(name).source, change_reason="From the library.")
+    submit_version(by=author, version=version)
+    return version
+
+
+def make_waiting_policy(actors: Mapping[str, Actor], since: datetime, until: datetime) -> None:
+    """One more starter, tried on the invented past, that waits for its approver."""
+    author = actors["author"]
+    with tenant_atomic(author.tenant_id):
+        if Policy.objects.filter(slug=WAITING).exists():
+            return
+    start_backtest(by=author, version=_submitted(author, WAITING), since=since, until=until)
 
 
 def _invent_past(by: Actor, activation: PolicyActivation, since: datetime) -> None:

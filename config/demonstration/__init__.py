@@ -5,7 +5,9 @@ assistant to another version of the model: reasons turn into catch-alls from the
 """
 
 from config.demonstration.calendar import SPAN
+from config.demonstration.claims import claims
 from config.demonstration.loans import loans
 from config.demonstration.support import chats
+from config.demonstration.surroundings import BUDGETS, events, feedback
 
-__all__ = ["SPAN", "chats", "loans"]
+__all__ = ["BUDGETS", "SPAN", "chats", "claims", "events", "feedback", "loans"]

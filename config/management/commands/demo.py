@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from config import demo
 from config.demo_cases import Auditors, make_cases
-from config.demonstration import SPAN, chats, loans
+from config.demonstration import BUDGETS, SPAN, chats, claims, events, feedback, loans
 from config.topology import trusted_headers
 
 BATCH = 100
@@ -43,6 +43,11 @@ class Command(BaseCommand):
             submit_all(base_url, memory, ends)
             memory.submitted = True
             memory.write(path)
+        if not memory.surrounded:
+            memory.surrounded = True  # before, not after: a budget is not made twice
+            memory.write(path)
+            surround(base_url, memory, ends)
+        demo.make_waiting_policy(actors, ends - SPAN, ends)
         make_cases(Auditors(actors["auditor"], actors["reviewer"], people, memory.password))
         self.stdout.write(told(base_url, memory))
 
@@ -54,7 +59,18 @@ def submit_all(base_url: str, memory: demo.Memory, ends: datetime) -> None:
             call(f"{base_url}/api/v1/decisions", memory.keys[source], decisions[start : start + BATCH])
 
 
-def call(url: str, key: str, body: list[dict[str, Any]]) -> None:
+def surround(base_url: str, memory: demo.Memory, ends: datetime) -> None:
+    """Traces of the agent, releases and incidents, thumbs, budgets."""
+    for trace in claims(ends):
+        call(f"{base_url}/v1/traces", memory.keys["claims-agent"], trace)
+    call(f"{base_url}/api/v1/events", memory.keys["support-app"], events(ends))
+    for judged in feedback():
+        call(f"{base_url}/api/v1/feedback", memory.keys["support-app"], judged)
+    for budget in BUDGETS:
+        call(f"{base_url}/api/v1/budgets", memory.keys[demo.SETUP], budget)
+
+
+def call(url: str, key: str, body: Any) -> None:
     """One request with a key, sent again while the instance is not ready for it."""
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     data = json.dumps(body).encode()
