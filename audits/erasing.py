@@ -89,6 +89,15 @@ class Kept:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Records whose content went: how many, SHA-256 over all (`<id> <leaf hash>` a line), and the first of them."""
+
+    count: int
+    sha256: str
+    listed: list[list[str]]
+
+
 class Held(NotAllowed):
     """A legal hold covers what was about to go."""
 
@@ -161,8 +170,8 @@ def _erase_copies(ids: Sequence[uuid.UUID]) -> Counter[str]:
 
 def _complete(row: Erasure, by: Actor, removed: Counter[str]) -> None:
     row.removed, row.completed_at = dict(removed), datetime.now(UTC)
-    listed, digest, n = _records(row.pk)
-    document = _certificate(row, listed, digest, n)
+    records = records_under(row.pk)
+    document = _certificate(row, records)
     row.certificate = dumps(document)
     sha256 = hashlib.sha256(row.certificate).hexdigest()
     text = f"{NOTE}\n{row.tenant_id}\n{row.reference}\nsha256:{sha256}\n{rfc3339(row.completed_at)}\n"
@@ -175,23 +184,24 @@ def _complete(row: Erasure, by: Actor, removed: Counter[str]) -> None:
         "requested_by": row.requested_by,
         "approved_by": row.decided_by,
         "removed": row.removed,
-        "records": n,
-        "records_sha256": digest,
+        "records": records.count,
+        "records_sha256": records.sha256,
         "certificate_sha256": sha256,
     }
     append(Tag.ERASURE_COMPLETED, by=by, body=body, ref=row.pk)
     row.save()
 
 
-def _records(under: uuid.UUID) -> tuple[list[list[str]], str, int]:
-    """The first erased records with their leaves, SHA-256 over all (`<id> <leaf hash>` a line), and how many."""
-    digest, listed, n = hashlib.sha256(), [], 0
+def records_under(under: uuid.UUID) -> Records:
+    """What an erasure or a purge took the content of. Inside `tenant_atomic`."""
+    digest, n = hashlib.sha256(), 0
+    listed: list[list[str]] = []
     for pk, leaf_hash in _leaves(under):
         digest.update(f"{pk} {leaf_hash}\n".encode())
         n += 1
         if n <= LISTED:
             listed.append([str(pk), leaf_hash])
-    return listed, digest.hexdigest(), n
+    return Records(n, digest.hexdigest(), listed)
 
 
 def _leaves(under: uuid.UUID, batch: int = 1_000) -> Iterator[tuple[uuid.UUID, str]]:
@@ -221,7 +231,7 @@ def kept_of(row: Erasure) -> list[Kept]:
     return [kept for kept in everything if kept.count]
 
 
-def _certificate(row: Erasure, listed: list[list[str]], digest: str, n: int) -> dict[str, Any]:
+def _certificate(row: Erasure, records: Records) -> dict[str, Any]:
     if row.decided_at is None or row.completed_at is None:
         raise NotAllowed("This erasure was not approved, or is not complete.")
     return {
@@ -237,7 +247,7 @@ def _certificate(row: Erasure, listed: list[list[str]], digest: str, n: int) -> 
         "completed_at": rfc3339(row.completed_at),
         "subject_hmac": bytes(row.subject_hmac).hex(),
         "erased": [{"what": ERASED[name], "count": row.removed[name]} for name in ERASED if row.removed.get(name)],
-        "records": {"count": n, "sha256": digest, "listed": listed},
+        "records": {"count": records.count, "sha256": records.sha256, "listed": records.listed},
         "kept": [{"what": kept.what, "count": kept.count, "why": kept.why} for kept in kept_of(row)],
         "backups": BACKUPS,
     }

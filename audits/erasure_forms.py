@@ -5,6 +5,7 @@ from django import forms
 from audits.erasures import MOST_REASON, MOST_SUBJECT, Plea
 from audits.holds import HoldText
 from audits.models import Ground, HoldScope
+from audits.retention_classes import CLASSES, FLOOR_DAYS
 
 LINES = forms.Textarea(attrs={"rows": 3})
 
@@ -62,3 +63,20 @@ class HoldForm(forms.Form):
     def text(self) -> HoldText:
         """What was filled in."""
         return HoldText(**self.cleaned_data)
+
+
+class RetentionForm(forms.Form):
+    """How long a system's content is kept."""
+
+    system = forms.CharField(
+        max_length=200, required=False, help_text="As your applications send it; empty: every other system."
+    )
+    retention_class = forms.ChoiceField(
+        choices=[(one.id, one.title) for one in CLASSES.values()], label="Because it is", help_text="Sets the floor."
+    )
+    keep_days = forms.IntegerField(
+        min_value=FLOOR_DAYS,
+        initial=396,
+        label="Days",
+        help_text="Then the content goes; the record and its proof stay.",
+    )

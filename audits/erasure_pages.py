@@ -1,4 +1,4 @@
-"""What the pages of erasure requests and of holds show."""
+"""What the pages of erasure requests, holds and retention show."""
 
 import json
 from datetime import UTC, datetime
@@ -10,7 +10,9 @@ from django.urls import reverse
 from audits.erasing import ERASED
 from audits.erasures import name_for
 from audits.lifecycles import ErasureState
-from audits.models import Erasure, Hold
+from audits.models import Erasure, Hold, Purge, PurgeState
+from audits.retention import COUNTED, Preview
+from audits.retention_classes import CLASSES, RetentionClass
 from audits.subjects import subject_of
 from tenants.actors import Actor
 from tenants.ledger.reader import leaf_of
@@ -134,3 +136,41 @@ def _about(by: Actor, slug: str, row: Hold) -> dict[str, str]:
         return {"text": query.replace("&", ", "), "url": f"{reverse('decision-list', args=[slug])}?{query}"}
     name = subject_of(row) if by.may("hold.place") and by.may("erasure.request") else ""
     return {"text": name or "a person, by a keyed hash of the name", "url": ""}
+
+
+def preview_row(preview: Preview) -> dict[str, Any]:
+    """A rule, and what it would let go now."""
+    rule = preview.rule
+    known = CLASSES.get(rule.retention_class)
+    return {
+        "system": rule.system,
+        "title": known.title if known else rule.retention_class,
+        "keep_days": rule.keep_days,
+        "floor_days": rule.floor_days,
+        "set_by": rule.set_label,
+        "set_at": rule.set_at,
+        "before": preview.before,
+        "count": min(preview.count, COUNTED),
+        "is_more": preview.count > COUNTED,
+        "held": preview.held,
+    }
+
+
+def purge_row(run: Purge) -> dict[str, Any]:
+    """A run with its receipt."""
+    return {
+        "reference": run.reference,
+        "system": run.system,
+        "before": run.before,
+        "state": "closed" if run.state == PurgeState.COMPLETED else "fieldwork",
+        "state_label": run.get_state_display(),
+        "contents": run.removed.get("contents", 0),
+        "held": run.held,
+        "records_sha256": bytes(run.records_sha256).hex() if run.records_sha256 else "",
+        "completed_at": run.completed_at,
+    }
+
+
+def class_row(one: RetentionClass) -> dict[str, Any]:
+    """A class of retention with its source."""
+    return {"title": one.title, "floor_days": one.floor_days, "source": one.source}

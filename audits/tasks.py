@@ -1,17 +1,20 @@
 """Background work on cases. Ids in, one call, nothing else."""
 
+import logging
 import uuid
 from datetime import UTC, datetime
 from functools import partial
 
 from celery import shared_task
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
-from audits import alerts, erasing, findings, followups, publishing, reminding
+from audits import alerts, erasing, findings, followups, publishing, reminding, retention
 from audits.models import Case, Erasure
 from tenants.actors import system_actor
 from tenants.context import tenant_atomic
 from tenants.directory import tenant_ids
+
+logger = logging.getLogger("affidavit.retention")
 
 
 @shared_task
@@ -34,6 +37,16 @@ def resume_erasures() -> None:
     """Go on with approved erasures that no worker finished: the broker was down, or the worker was killed."""
     for tenant_id in tenant_ids():
         erasing.resume_erasures(tenant_id)
+
+
+@shared_task
+def purge_contents() -> None:
+    """Let go what is over its time; one tenant's trouble is not another's."""
+    for tenant_id in tenant_ids():
+        try:
+            retention.purge(tenant_id)
+        except DatabaseError:
+            logger.exception("the contents of tenant %s could not be purged", tenant_id)
 
 
 @shared_task

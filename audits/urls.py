@@ -13,6 +13,7 @@ from audits import (
     hold_api,
     hold_views,
     letter_views,
+    retention_views,
     views,
 )
 
@@ -65,6 +66,7 @@ page_patterns: list[URLPattern] = [
     path("erasures/<uuid:pk>/certificate.json", erasure_views.certificate, name="erasure-certificate"),
     path("holds/", hold_views.hold_list, name="hold-list"),
     path("holds/<uuid:pk>/release/", hold_views.hold_release, name="hold-release"),
+    path("retention/", retention_views.retention, name="retention"),
     path("decisions/<uuid:pk>/reads/", casework_views.decision_reads, name="decision-reads"),
     path("cases/<uuid:pk>/report.pdf", views.report, name="case-report"),
     path("cases/<uuid:pk>/bundle.zip", views.bundle, name="case-bundle"),

@@ -33,6 +33,7 @@ app.config_from_object(
             "erasures": {"task": "audits.tasks.resume_erasures", "schedule": 300},
             "reminders": {"task": "audits.tasks.remind_of_cases", "schedule": 3600},
             "alert-cases": {"task": "audits.tasks.open_alert_cases", "schedule": 60},
+            "retention": {"task": "audits.tasks.purge_contents", "schedule": 24 * 3600},
             "accepted-risks": {"task": "audits.tasks.lapse_accepted_risks", "schedule": 3600},
             "costs": {"task": "traces.tasks.roll_up_costs", "schedule": 15},
             "cost-anomalies": {"task": "traces.tasks.watch_costs", "schedule": 300},

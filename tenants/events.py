@@ -99,4 +99,6 @@ class Tag(StrEnum):
     ERASURE_COMPLETED = "erasure.completed"
     HOLD_PLACED = "hold.placed"
     HOLD_RELEASED = "hold.released"
+    RETENTION_SET = "retention.set"
+    CONTENT_PURGED = "content.purged"
     LOG_FROZEN = "log.frozen"

@@ -34,6 +34,7 @@ MENU: tuple[Entry, ...] = (
     Entry("Members", "member-list", "ledger.read"),
     Entry("Erasure", "erasure-list", "erasure.read"),
     Entry("Legal holds", "hold-list", "hold.read"),
+    Entry("Retention", "retention", "retention.read"),
     Entry("API keys", "api-key-list", "key.manage"),
     Entry("Cases from alerts", "alert-rule", "case.create"),
     Entry("Webhooks", "webhook-list", "webhook.manage"),

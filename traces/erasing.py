@@ -9,7 +9,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs
 
 from django.db import IntegrityError, connection, transaction
@@ -103,10 +103,10 @@ def _naming(subject: str) -> "QuerySet[Decision]":
     return Decision.objects.filter(user=subject)
 
 
-def erase_contents(ids: Sequence[uuid.UUID], under: Under, subject: str = "") -> Counter[str]:
+def erase_contents(ids: Sequence[uuid.UUID], under: Under, subject: str | None) -> Counter[str]:
     """Remove the content of these decisions and late contents; returns how much of what. Inside `tenant_atomic`.
 
-    `subject`: whose name leaves the user's column; another person's stays where it is.
+    `subject`: whose name leaves the user's column, while another person's stays where it is; None for everybody's.
     """
     now = datetime.now(UTC)
     decisions = list(Decision.objects.filter(pk__in=ids))
@@ -119,8 +119,8 @@ def erase_contents(ids: Sequence[uuid.UUID], under: Under, subject: str = "") ->
         removed["contents"] = cursor.rowcount
     removed["records"] = len(decisions)
     removed["submissions"] = _forget_submissions(decisions)
-    if subject:
-        Decision.objects.filter(pk__in=ids, user=subject).update(user="")
+    theirs = Decision.objects.filter(pk__in=ids)
+    (theirs.exclude(user="") if subject is None else theirs.filter(user=subject)).update(user="")
     sessions = {decision.session for decision in decisions if decision.session}
     Decision.objects.filter(pk__in=ids).update(session="", external_id="")
     gone = sessions - set(Decision.objects.filter(session__in=sessions).values_list("session", flat=True))
@@ -160,6 +160,13 @@ def _forget_spending(kind: SubjectKind, names: Iterable[str]) -> Counter[str]:
     for anomaly in anomalies:
         CostAnomaly.objects.filter(pk=anomaly.pk).update(who=f"{FORGOTTEN} {anomaly.pk}")
     return Counter(usage_rows=rollups, anomalies=len(anomalies))
+
+
+def forget_usage(deployments: Sequence[uuid.UUID], before: datetime) -> int:
+    """Sums of usage by person and by session of these deployments, of days that ended before then; returns how many
+    rows. Inside `tenant_atomic`."""
+    old = SubjectRollup.objects.filter(deployment_id__in=deployments, bucket__lt=before - timedelta(days=1))
+    return old.delete()[0]
 
 
 def forget_name(subject: str, reason: str) -> Counter[str]:

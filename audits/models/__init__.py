@@ -19,6 +19,7 @@ from audits.models.outcome import (
     Signature,
 )
 from audits.models.population import CaseItem, Conclusion, Population, Sample, SelectedBy
+from audits.models.retention import Purge, PurgeState, RetentionRule
 from audits.models.workpapers import CaseClock, Procedure, ReviewNote, TestStep
 
 __all__ = [
@@ -46,9 +47,12 @@ __all__ = [
     "Pades",
     "Population",
     "Procedure",
+    "Purge",
+    "PurgeState",
     "Report",
     "ReportDocument",
     "ReportKind",
+    "RetentionRule",
     "ReviewNote",
     "Sample",
     "SelectedBy",

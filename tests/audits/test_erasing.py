@@ -225,7 +225,7 @@ class TestTheDatabase:
             with pytest.raises(DatabaseError), tenant_atomic(cast.tenant.pk, using="worker"):
                 connections["worker"].cursor().execute(statement)
         with as_worker(), pytest.raises(IntegrityError), tenant_atomic(cast.tenant.pk):
-            erase_contents([pk], Under(row.pk, "x"))
+            erase_contents([pk], Under(row.pk, "x"), SUBJECT)
 
     def test_a_running_erasure_changes_names_only_to_nothing(self, cast: Cast) -> None:
         submit(cast)

@@ -102,7 +102,7 @@ def test_the_database_refuses_too(cast: Cast) -> None:
     with tenant_atomic(cast.tenant.pk):
         Erasure.objects.filter(pk=row.pk).update(state="running")
     with as_worker(), pytest.raises(IntegrityError, match="legal hold"), tenant_atomic(cast.tenant.pk):
-        erase_contents([pk], Under(row.pk, "x"))
+        erase_contents([pk], Under(row.pk, "x"), SUBJECT)
 
 
 def test_somebody_else_releases_it_with_a_reason_once(cast: Cast) -> None:

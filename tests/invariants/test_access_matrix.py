@@ -140,6 +140,7 @@ NEEDS: Mapping[str, Mapping[str, str]] = {
     "api-erasures": {READ: "erasure.read", WRITE: "erasure.request"},
     "api-erasure": {READ: "erasure.read"},
     "api-erasure-certificate": {READ: "erasure.read"},
+    "retention": {READ: "retention.read", WRITE: "retention.manage"},
     "hold-list": {READ: "hold.read", WRITE: "hold.place"},
     "hold-release": {WRITE: "hold.release"},
     "api-holds": {READ: "hold.read", WRITE: "hold.place"},

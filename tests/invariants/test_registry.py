@@ -29,7 +29,7 @@ MUTABLE = {
     "traces.Baseline", "traces.DriftAlertState", "traces.DriftQueue", "traces.DriftWatch",
     "audits.AlertRule",
     "audits.Case", "audits.CaseItem", "audits.CaseUserObjectPermission", "audits.Finding", "audits.ReportDocument",
-    "audits.Erasure", "audits.Hold", "audits.Letter",
+    "audits.Erasure", "audits.Hold", "audits.Letter", "audits.Purge", "audits.RetentionRule",
     "audits.CaseClock", "audits.EvidenceContent", "audits.EvidenceRequest", "audits.ReviewNote", "audits.TestStep",
     "traces.Budget", "traces.RollupQueue", "traces.SubjectRollup", "traces.UsageRollup",
 }  # fmt: skip

@@ -21,7 +21,8 @@ from audits.alerts import RuleTerms, set_alert_rule
 from audits.erasures import Plea, request_erasure
 from audits.holds import HoldText, place_hold
 from audits.letters import draft_letter
-from audits.models import Case, CaseType
+from audits.models import Case, CaseType, Purge
+from audits.retention import set_retention
 from audits.selectors import items_of
 from audits.services import grant_case_access
 from policies.backtests import start_backtest
@@ -108,6 +109,14 @@ def an_alert(cast: Cast, decision: uuid.UUID, now: datetime) -> None:
         alerting.write(cast.tenant.pk, deployment, event, None, at)
 
 
+def a_purge(cast: Cast, now: datetime) -> None:
+    """A run that found nothing: its row is a worker's to write."""
+    with tenant_atomic(cast.tenant.pk, using="worker"):
+        rows = Purge.objects.using("worker")
+        run = rows.create(number=1, retention_class="ai_act_logs", keep_days=396, before=now)
+        rows.filter(pk=run.pk).update(state="completed", completed_at=now, records_sha256=bytes(32))
+
+
 def make_world() -> World:
     """A tenant in which everything has happened once."""
     cast = make_cast()
@@ -139,6 +148,8 @@ def make_world() -> World:
     grant_case_access(by=team.lead, case=case, user=guest, permissions=["case.read"], expires_at=today + week)
     plea = Plea("customer-5521", "b", "Their letter; identity checked.")
     erasure = request_erasure(by=cast.actors[Role.ADMIN], plea=plea)
+    set_retention(by=cast.owner, system="", retention_class="ai_act_logs", keep_days=396)
+    a_purge(cast, today)
     held = HoldText("record", str(decision), "A complaint is pending.")
     hold = place_hold(by=cast.auditor, text=held)
     with superuser() as connection:
