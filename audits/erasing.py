@@ -14,14 +14,18 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Q
 
+from audits.erasure_files import keep_certificate
 from audits.holds import hold_on_subject
 from audits.lifecycles import ErasureState
 from audits.models import (
+    Case,
     CaseEvent,
     CaseItem,
     Erasure,
@@ -42,6 +46,7 @@ from tenants.ledger.notes import sign_note
 from tenants.ledger.receipts import receipt_signer
 from traces.erasing import (
     BATCH,
+    SESSION,
     StillThere,
     Under,
     contents_of_subject,
@@ -70,13 +75,14 @@ ERASED = {
     "views": "saved filters that look for the name",
     "budgets": "budgets of the name, retired",
     "events": "texts of ledger events that held the name",
+    "deliveries": "webhook deliveries that held the name",
     "evidence": "files of evidence about the records",
     "drafts": "drafts of reports on the records",
     "keys": "data keys, destroyed",
 }
 BACKUPS = (
     "Backups made before this day hold the sealed content and the wrapped key until they expire. Whoever restores one"
-    " files this erasure again."
+    " runs `replay_erasures`, which erases again what this certificate names."
 )
 
 
@@ -190,6 +196,7 @@ def _complete(row: Erasure, by: Actor, removed: Counter[str]) -> None:
     }
     append(Tag.ERASURE_COMPLETED, by=by, body=body, ref=row.pk)
     row.save()
+    transaction.on_commit(partial(keep_certificate, row), robust=True)
 
 
 def records_under(under: uuid.UUID) -> Records:
@@ -220,6 +227,8 @@ def kept_of(row: Erasure) -> list[Kept]:
     cases = CaseItem.objects.filter(decision_id__in=erased).values("case_id")
     finals = Report.objects.filter(kind=ReportKind.FINAL, case_id__in=cases)
     said = CaseEvent.objects.filter(case_id__in=cases).exclude(note="")
+    name = subject_of(row).removeprefix(SESSION)
+    scopes = [bytes(query) for query in Case.objects.values_list("scope_query", flat=True)] if name else []
     everything = [
         Kept("records without their content: times, system, model, figures, verdicts, leaves",
              Decision.objects.filter(pk__in=erased).count(),
@@ -227,6 +236,8 @@ def kept_of(row: Erasure) -> list[Kept]:
         Kept("signed reports", finals.count(), "17(3)(e): they are signed evidence, and were handed out"),
         Kept("notes of auditors in cases about the records", said.count(),
              "17(3)(e): the auditors' own words; they were told to name no person in them"),
+        Kept("scopes of cases that name the person", sum(dumps(name) in scope for scope in scopes),
+             "17(3)(e): a case is about what its scope says, and what was signed rests on it"),
     ]  # fmt: skip
     return [kept for kept in everything if kept.count]
 

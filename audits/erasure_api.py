@@ -15,11 +15,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from audits.api import conflict
+from audits.erasure_files import certificate_file
 from audits.erasures import (
     MOST_REASON,
     MOST_SUBJECT,
     Plea,
-    certificate_file,
     erasures,
     get_erasure,
     request_erasure,

@@ -8,12 +8,12 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from audits.erasure_files import certificate_file
 from audits.erasure_forms import ApprovalForm, ErasureForm
 from audits.erasure_pages import erasure_page, erasure_row
 from audits.erasures import (
     UnknownSubject,
     approve_erasure,
-    certificate_file,
     erasures,
     get_erasure,
     reject_erasure,

@@ -1,6 +1,5 @@
 """Requests to erase a data subject: asked for, approved or rejected by somebody else, then carried out by a worker."""
 
-import json
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -175,11 +174,3 @@ def get_erasure(by: Actor, pk: uuid.UUID) -> Erasure:
 def name_for(by: Actor, row: Erasure) -> str:
     """The subject's name for those who ask and decide; empty for others, and once it is gone."""
     return subject_of(row) if by.may("erasure.request") or by.may("erasure.approve") else ""
-
-
-def certificate_file(row: Erasure) -> bytes:
-    """The certificate with the signed note over its digest, as JSON. Raises `NotAllowed` before it is done."""
-    if row.state != ErasureState.COMPLETED:
-        raise NotAllowed(f"{row.reference} has no certificate before it is completed.")
-    document = {"certificate": json.loads(bytes(row.certificate)), "note": row.certificate_note}
-    return json.dumps(document, indent=2, ensure_ascii=False).encode()

@@ -6,7 +6,7 @@ A floor is what nobody may go below; the default is what is proposed. Days, so t
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-FLOOR_DAYS = 184  # six months, whatever the class: the database holds everybody to it (migration 0006)
+FLOOR_DAYS = 184  # six months, whatever the class: the database holds everybody to it (migration 0009)
 AS_OF = "2026-11"
 
 

@@ -36,7 +36,10 @@ def run_erasure(tenant_id: str, erasure_id: str) -> None:
 def resume_erasures() -> None:
     """Go on with approved erasures that no worker finished: the broker was down, or the worker was killed."""
     for tenant_id in tenant_ids():
-        erasing.resume_erasures(tenant_id)
+        try:
+            erasing.resume_erasures(tenant_id)
+        except DatabaseError:
+            logger.exception("the erasures of tenant %s could not go on", tenant_id)
 
 
 @shared_task

@@ -61,6 +61,9 @@ AFFIDAVIT_RATE_RECORDS = env_int("AFFIDAVIT_RATE_RECORDS", 2_000)
 AFFIDAVIT_RATE_REQUESTS = env_int("AFFIDAVIT_RATE_REQUESTS", 100)
 AFFIDAVIT_RATE_KEY_SHARE = env_int("AFFIDAVIT_RATE_KEY_SHARE", 75)  # per cent of it that one key may use
 AFFIDAVIT_ANCHOR_DIR = env_str("AFFIDAVIT_ANCHOR_DIR", AFFIDAVIT_HOME and f"{AFFIDAVIT_HOME}/anchors")  # empty: none
+AFFIDAVIT_ERASURE_DIR = env_str(
+    "AFFIDAVIT_ERASURE_DIR", AFFIDAVIT_HOME and f"{AFFIDAVIT_HOME}/erasures"
+)  # certificates
 AFFIDAVIT_TSA_URL = env_str("AFFIDAVIT_TSA_URL")  # RFC 3161 time-stamping authority; empty: none
 AFFIDAVIT_TSA_ROOTS = env_str("AFFIDAVIT_TSA_ROOTS")  # PEM file: the certificates that its tokens must lead to
 AFFIDAVIT_WITNESS_URL = env_str("AFFIDAVIT_WITNESS_URL")  # C2SP witness; empty: none

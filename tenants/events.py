@@ -96,6 +96,7 @@ class Tag(StrEnum):
     ERASURE_APPROVED = "erasure.approved"
     ERASURE_REJECTED = "erasure.rejected"
     ERASURE_REFUSED = "erasure.refused"
+    ERASURE_REPLAYED = "erasure.replayed"
     ERASURE_COMPLETED = "erasure.completed"
     HOLD_PLACED = "hold.placed"
     HOLD_RELEASED = "hold.released"

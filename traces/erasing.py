@@ -19,6 +19,7 @@ from tenants import crypto
 from tenants.context import current_tenant_id
 from tenants.ledger.redaction import redact_events
 from tenants.models import SubjectKey, Tenant
+from tenants.webhooks import retention
 from traces.models import (
     Budget,
     BudgetScope,
@@ -42,6 +43,7 @@ from traces.rows import span_hex
 BATCH = 200
 SESSION = "session:"  # how the subject of a decision without a subject and a user is called
 NO_FINGERPRINT = bytes(32)
+CASES = "case.%"  # tags of what happened to a case: what auditors signed rests on its scope
 FORGOTTEN = "erased"  # stands where a name was that cannot be empty
 
 # What came apart from its span goes with its decision; without one, when nothing of its trace is left to read.
@@ -180,7 +182,8 @@ def forget_name(subject: str, reason: str) -> Counter[str]:
     if kind == SubjectKind.USER:
         budgets = Budget.objects.filter(scope=BudgetScope.USER, subject=name)
         removed["budgets"] = budgets.update(subject=FORGOTTEN, retired_at=datetime.now(UTC))
-    removed["events"] = redact_events(name, reason)
+    removed["events"] = redact_events(name, reason, keep=CASES)
+    removed["deliveries"] = retention.forget_name(name)
     return +removed
 
 

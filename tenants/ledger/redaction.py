@@ -15,17 +15,19 @@ from tenants.models import LedgerEvent
 
 BATCH = 200
 _NAMING = """
-SELECT id FROM tenants_ledgerevent WHERE tenant_id = %s AND position(%s::bytea in body) > 0 ORDER BY id LIMIT %s
+SELECT id FROM tenants_ledgerevent
+ WHERE tenant_id = %s AND tag NOT LIKE %s AND position(%s::bytea in body) > 0 ORDER BY id LIMIT %s
 """
 
 
-def redact_events(name: str, reason: str, *, batch: int = BATCH) -> int:
+def redact_events(name: str, reason: str, *, keep: str, batch: int = BATCH) -> int:
     """Empty up to `batch` events in which `name` is a whole value; returns how many. Inside `tenant_atomic`.
 
+    `keep`: a pattern of tags whose events stay as they are, since something signed rests on them.
     The text is looked through as it is stored: no index could know the names that are to be forgotten.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_NAMING, [current_tenant_id(), dumps(name), batch])
+        cursor.execute(_NAMING, [current_tenant_id(), keep, dumps(name), batch])
         ids = [row[0] for row in cursor.fetchall()]
     for event in LedgerEvent.objects.filter(pk__in=ids):
         kept: dict[str, Any] = {"by": event.actor, "erased": reason}

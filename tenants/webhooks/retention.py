@@ -3,10 +3,12 @@
 import uuid
 from datetime import UTC, datetime, timedelta
 
+from django.db import connection
 from django.db.models import QuerySet
 
-from tenants.context import tenant_atomic
+from tenants.context import current_tenant_id, tenant_atomic
 from tenants.ids import first_uuid_at
+from tenants.ledger.canonical import dumps
 from tenants.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 
 KEPT = timedelta(days=30)
@@ -41,6 +43,18 @@ def _remove_some(tenant_id: uuid.UUID, endpoint_id: uuid.UUID, before: uuid.UUID
         ids = list(rows.values_list("pk", flat=True)[:BATCH])
         remove_deliveries(WebhookDelivery.objects.filter(pk__in=ids))
         return len(ids)
+
+
+def forget_name(name: str) -> int:
+    """Remove deliveries in which `name` is a whole value; returns how many. Inside `tenant_atomic`."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM tenants_webhookdelivery WHERE tenant_id = %s AND position(%s::bytea in payload) > 0",
+            [current_tenant_id(), dumps(name)],
+        )
+        ids = [row[0] for row in cursor.fetchall()]
+    remove_deliveries(WebhookDelivery.objects.filter(pk__in=ids))
+    return len(ids)
 
 
 def remove_deliveries(rows: QuerySet[WebhookDelivery]) -> None:

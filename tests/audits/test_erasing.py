@@ -11,7 +11,7 @@ from django.db import DatabaseError, IntegrityError, connections
 
 from audits import erasing
 from audits.erasing import kept_of, run_erasure
-from audits.erasures import certificate_file
+from audits.erasure_files import certificate_file
 from audits.evidence import Place, Upload, add_evidence, open_evidence
 from audits.lifecycles import ERASURE_STEPS, ErasureState
 from audits.models import Erasure, EvidenceContent, Report, ReportDocument
@@ -176,6 +176,20 @@ def test_the_certificate_says_what_went_by_count_and_hash(cast: Cast) -> None:
     assert f"sha256:{digest}" in open_note(note, [receipt_signer().verifier]).text
     assert json.loads(bytes(event.body))["certificate_sha256"] == digest
     assert SUBJECT not in json.dumps(document) + bytes(event.body).decode()
+
+
+def test_what_a_case_is_about_stays_and_is_told(cast: Cast) -> None:
+    """A case on the person's own decisions: its scope, and the event that opened it, are evidence."""
+    submit(cast)
+    case = case_in_fieldwork(make_team(cast), user="u-1032")
+    row = erased(cast, "u-1032")
+    told = {kept["what"]: kept["count"] for kept in json.loads(bytes(row.certificate))["kept"]}
+    assert told["scopes of cases that name the person"] == 1
+    with tenant_atomic(cast.tenant.pk):
+        opened = LedgerEvent.objects.get(tag="case.opened")
+        assert b"u-1032" in bytes(opened.body)
+        assert bytes(opened.salt)
+        assert items_of(case).count() == 1
 
 
 def test_nobody_guesses_what_was_erased(cast: Cast) -> None:
