@@ -25,7 +25,7 @@ from tenants.context import tenant_atomic
 from tenants.events import Tag
 from tenants.ids import first_uuid_at
 from tenants.ledger.log import append
-from traces.erasing import BATCH, Under, erase_contents, forget_usage
+from traces.erasing import BATCH, Under, destroy_unused_keys, erase_contents, forget_usage
 from traces.models import Decision, DecisionPayload, Deployment, Feedback, SpanContent
 
 MOST_DAYS = 36_525
@@ -174,6 +174,7 @@ def _completed(row: Purge, held: int) -> Purge:
     places = Deployment.objects.filter(system=row.system) if row.system else _without_rule()
     removed = Counter(row.removed)
     removed["usage_rows"] += forget_usage(list(places.values_list("pk", flat=True)), row.before)
+    removed["keys"] += destroy_unused_keys(row.before)
     listed = records_under(row.pk)
     row.removed, row.held, row.state = dict(+removed), held, PurgeState.COMPLETED
     row.completed_at, row.records_sha256 = datetime.now(UTC), bytes.fromhex(listed.sha256)

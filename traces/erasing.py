@@ -164,6 +164,19 @@ def _forget_spending(kind: SubjectKind, names: Iterable[str]) -> Counter[str]:
     return Counter(usage_rows=rollups, anomalies=len(anomalies))
 
 
+def destroy_unused_keys(before: datetime) -> int:
+    """Destroy keys made before then that seal nothing any more; returns how many. One that something is sealed under
+    at this moment keeps them all until the next time. Inside `tenant_atomic`."""
+    sealed = DecisionPayload.objects.filter(subject_key_id=OuterRef("pk"))
+    try:
+        with transaction.atomic():
+            destroyed, _ = SubjectKey.objects.filter(~Exists(sealed), created_at__lt=before).delete()
+    except IntegrityError:
+        return 0
+    Tenant.objects.filter(pk=current_tenant_id()).update(erasure_epoch=F("erasure_epoch") + 1)
+    return destroyed
+
+
 def forget_usage(deployments: Sequence[uuid.UUID], before: datetime) -> int:
     """Sums of usage by person and by session of these deployments, of days that ended before then; returns how many
     rows. Inside `tenant_atomic`."""

@@ -1,6 +1,7 @@
 """Data keys: a tenant key wrapped by the instance's master key, a subject key wrapped by the tenant key.
 
-Destroying a subject's wrapped key makes everything encrypted under it unreadable, backups included.
+Destroying a subject's wrapped key makes everything encrypted under it unreadable here; a backup made before holds the
+wrapped key too, which is why erasures are replayed after a restore (`docs/erasure.md`).
 """
 
 from django.db import models

@@ -18,7 +18,7 @@ from audits.retention import previews, purge, set_retention
 from tenants.context import tenant_atomic
 from tenants.ledger.merkle import verify_consistency
 from tenants.ledger.reader import Prover, leaf_of
-from tenants.models import LedgerEvent
+from tenants.models import LedgerEvent, SubjectKey
 from tenants.roles import Role
 from tests.audits.log import publish
 from tests.audits.past import days_ago, make_past_months, submit_old
@@ -26,6 +26,7 @@ from tests.factories.audits import case_in_fieldwork, make_team
 from tests.factories.erasures import as_worker
 from tests.factories.tenants import Cast
 from tests.factories.traces import submit
+from tests.invariants.worlds import superuser
 from traces.contents import erased_reasons, read_contents
 from traces.costs.rollups import roll_up
 from traces.models import Decision, SubjectRollup
@@ -164,6 +165,22 @@ def test_sums_by_person_go_with_their_days(cast: Cast) -> None:
     with tenant_atomic(cast.tenant.pk):
         assert not SubjectRollup.objects.filter(bucket__lt=days_ago(300)).exists()
         assert SubjectRollup.objects.exists()
+
+
+def test_keys_that_seal_nothing_any_more_are_destroyed(cast: Cast) -> None:
+    submit_old(cast, 400, subject="gone")
+    (young,) = submit(cast, subject="here")
+    with superuser() as connection:  # made when their first records came
+        connection.execute(
+            "UPDATE tenants_subjectkey SET created_at = now() - interval '400 days' WHERE tenant_id = %s",
+            [cast.tenant.pk],
+        )
+    kept_for(cast)
+    (run,) = purged(cast)
+    with tenant_atomic(cast.tenant.pk):
+        assert SubjectKey.objects.count() == 1
+        assert read_contents([young])
+    assert run.removed["keys"] == 1
 
 
 def test_the_database_keeps_the_floor_whatever_the_clock_says(cast: Cast) -> None:
