@@ -20,7 +20,7 @@ THEMES = ("light", "dark")
 SIZES = (WIDE, NARROW)
 # Answers that are no page of ours: files, parts of pages, and the pages of others' packages.
 NO_PAGES = frozenset({
-    "admin-login", "api-docs", "case-bundle", "case-file", "case-report", "case-revision-bundle",
+    "admin-login", "api-docs", "case-bundle", "case-file", "case-letter-pdf", "case-report", "case-revision-bundle",
     "case-revision-report",
     "decision-export", "decision-proof", "first-record", "livez", "metrics", "openapi", "readyz", "start",
     "trace-rows", "trace-span", "usage-csv",
