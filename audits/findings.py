@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from audits.access import finding_parties, person_of
 from audits.lifecycles import FINDING_STEPS, FindingAction, step_to
 from audits.models import Case, Finding
+from audits.telling import tell_owner
 from audits.timeline import lock_member, open_to_change, step
 from audits.workflow import FindingState
 from tenants.access import get_row
@@ -55,7 +56,9 @@ def _step(case: Case, by: Actor, row: Finding, action: FindingAction, text: str,
     parties = finding_parties(case, by)(row)
     step_to(FINDING_STEPS, row.state, action, parties, text)  # what is not allowed is said before what is missing
     data, also = PREPARE.get(action, _nothing)(row, by, text.strip(), terms)
-    step(case, by, row, FINDING_STEPS, action, parties, tag=Tag.FINDING_MOVED, text=text, data=data, also=also)
+    event = step(case, by, row, FINDING_STEPS, action, parties, tag=Tag.FINDING_MOVED, text=text, data=data, also=also)
+    if action == FindingAction.ASSIGN:
+        tell_owner(row, event)
 
 
 Prepared = tuple[dict[str, Any], list[str]]

@@ -10,6 +10,7 @@ from django.db.models import Max
 from audits.access import person_of, request_parties, roles_in, visible_cases
 from audits.lifecycles import REQUEST_STEPS, RequestAction, RequestState
 from audits.models import Case, CaseItem, EvidenceRequest
+from audits.telling import tell_request
 from audits.timeline import lock_member, move, open_to_change, record, refuse, step
 from audits.workflow import Action, CaseRole, State
 from tenants.access import get_row
@@ -82,6 +83,7 @@ def request_evidence(
             about=request,
         )
         follow_requests(locked, by)
+        tell_request(request)
     return request
 
 

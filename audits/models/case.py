@@ -65,7 +65,10 @@ class Case(TenantModel):
                 condition=models.Q(state=State.ON_HOLD) ^ models.Q(held_from=""), name="case_held_from_somewhere"
             ),
         )
-        indexes = (models.Index(fields=("tenant", "state", "number"), name="case_state"),)
+        indexes = (
+            models.Index(fields=("tenant", "state", "number"), name="case_state"),
+            models.Index(fields=("tenant", "due"), condition=models.Q(due__isnull=False), name="case_due"),
+        )
 
     def __str__(self) -> str:
         return f"{self.reference} {self.title}"

@@ -36,6 +36,7 @@ class EvidenceRequest(TenantModel):
 
     class Meta(TenantModel.Meta):
         constraints = (models.UniqueConstraint(fields=("tenant", "case", "number"), name="request_number_unique"),)
+        indexes = (models.Index(fields=("tenant", "due"), condition=models.Q(due__isnull=False), name="request_due"),)
 
     @property
     def reference(self) -> str:

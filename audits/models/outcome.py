@@ -84,6 +84,7 @@ class Finding(TenantModel):
                 condition=models.Q(state=FindingState.RISK_ACCEPTED),
                 name="finding_risk_until",
             ),
+            models.Index(fields=("tenant", "due"), condition=models.Q(due__isnull=False), name="finding_due"),
         )
 
     def is_lapsed(self, today: date) -> bool:

@@ -21,6 +21,11 @@ class EventType(StrEnum):
     CASE_OPENED = "case.opened"
     CASE_ASSIGNED = "case.assigned"
     CASE_DUE = "case.came_due"
+    EVIDENCE_ASKED = "evidence_request.opened"
+    EVIDENCE_DUE = "evidence_request.came_due"
+    FINDING_ASSIGNED = "finding.assigned"
+    FINDING_DUE = "finding.came_due"
+    CLOCK_DUE = "case_clock.came_due"
     LEDGER_BROKEN = "ledger.broken"
     PING = "webhook_endpoint.pinged"
 
@@ -33,6 +38,11 @@ LABELS: Mapping[str, str] = {
     EventType.CASE_OPENED: "Case: opened",
     EventType.CASE_ASSIGNED: "Case: somebody is to prepare, somebody to review",
     EventType.CASE_DUE: "Case: its day comes near",
+    EventType.EVIDENCE_ASKED: "Case: evidence is asked for",
+    EventType.EVIDENCE_DUE: "Case: the day of a request for evidence comes near",
+    EventType.FINDING_ASSIGNED: "Case: a finding is assigned",
+    EventType.FINDING_DUE: "Case: the day of a finding comes near",
+    EventType.CLOCK_DUE: "Case: a statutory deadline comes near",
     EventType.LEDGER_BROKEN: "Ledger: its newest head does not hold",
     EventType.PING: "A test, sent by hand",
 }

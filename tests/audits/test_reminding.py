@@ -2,11 +2,18 @@
 
 from datetime import UTC, datetime, timedelta
 
-from audits.models import Case
+from audits.clocks import meet_clock
+from audits.deadlines import ClockKind
+from audits.findings import move_finding
+from audits.lifecycles import FindingAction
+from audits.models import Case, CaseClock, CaseType
 from audits.reminding import remind_of_cases
+from audits.requests import RequestText, request_evidence
+from audits.services import FindingText, move_case, write_finding
+from audits.workflow import Action
 from tenants.context import tenant_atomic
 from tenants.models import Notification
-from tests.factories.audits import make_team, planned_case
+from tests.factories.audits import case_in_fieldwork, make_team, planned_case
 from tests.factories.tenants import Cast
 from tests.factories.traces import submit
 
@@ -48,3 +55,27 @@ def test_what_is_long_past_or_over_is_not_told(cast: Cast) -> None:
     with tenant_atomic(cast.tenant.pk):
         assert Case.objects.filter(pk=case.pk, state="planned").exists()
     assert remind_of_cases(cast.tenant.pk, NOW) == 1
+
+
+def kinds(cast: Cast) -> list[str]:
+    with tenant_atomic(cast.tenant.pk):
+        found = Notification.objects.filter(event_type__endswith=".came_due")
+        return sorted(found.values_list("event_type", flat=True))
+
+
+def test_requests_findings_and_statutory_deadlines_come_due_too(cast: Cast) -> None:
+    submit(cast, 1)
+    team, soon = make_team(cast), (NOW + timedelta(days=2)).date()
+    case = case_in_fieldwork(team, kind=CaseType.EXPLANATION)
+    finding = write_finding(by=team.lead, case=case, text=FindingText("x", "y", due=soon))
+    request_evidence(by=team.lead, case=case, text=RequestText("x", due=soon, is_blocking=False))
+    with tenant_atomic(cast.tenant.pk):
+        CaseClock.objects.filter(case=case).update(started_at=NOW - timedelta(days=28))
+    for _ in range(2):
+        assert remind_of_cases(cast.tenant.pk, NOW) == 3
+    assert kinds(cast) == ["case_clock.came_due", "evidence_request.came_due", "finding.came_due"]
+    meet_clock(by=team.lead, case=case, kind=ClockKind.EXPLANATION, how="A letter.")
+    move_finding(by=team.reviewer, finding=finding, action=FindingAction.DISMISS, text="It is none.")
+    assert remind_of_cases(cast.tenant.pk, NOW) == 1
+    move_case(by=team.lead, case=case, action=Action.HOLD, reason="Wait.")
+    assert remind_of_cases(cast.tenant.pk, NOW) == 0
