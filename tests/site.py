@@ -72,7 +72,12 @@ def running_site(
     `needs_pages`: collect the static files first, without which no page can be rendered.
     """
     services = _services(folder)
-    site = TestedSite(services, {"PATH": "/usr/bin:/bin", "AFFIDAVIT_LOG_LEVEL": "WARNING"}, port=free_port())
+    environ = {
+        "PATH": "/usr/bin:/bin",
+        "AFFIDAVIT_LOG_LEVEL": "WARNING",
+        "AFFIDAVIT_WEBHOOK_NETWORKS": "127.0.0.0/8,::1/128",  # where a test's receiver is
+    }
+    site = TestedSite(services, environ, port=free_port())
     running = RunningSite(site, folder / "site.log")
     running.log.touch()
     site.static_root.mkdir(parents=True, exist_ok=True)

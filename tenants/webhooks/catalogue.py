@@ -27,6 +27,7 @@ class EventType(StrEnum):
     FINDING_DUE = "finding.came_due"
     CLOCK_DUE = "case_clock.came_due"
     LEDGER_BROKEN = "ledger.broken"
+    ENDPOINT_DISABLED = "webhook_endpoint.disabled"
     PING = "webhook_endpoint.pinged"
 
 
@@ -44,6 +45,7 @@ LABELS: Mapping[str, str] = {
     EventType.FINDING_DUE: "Case: the day of a finding comes near",
     EventType.CLOCK_DUE: "Case: a statutory deadline comes near",
     EventType.LEDGER_BROKEN: "Ledger: its newest head does not hold",
+    EventType.ENDPOINT_DISABLED: "Webhooks: an endpoint failed too long and is told no more",
     EventType.PING: "A test, sent by hand",
 }
 CHOOSABLE = tuple(name for name in EventType if name != EventType.PING)  # a ping goes wherever it is sent

@@ -11,7 +11,8 @@ WAITS = tuple(
 MOST_ATTEMPTS = len(WAITS) + 1
 JITTER = 0.2  # of the wait: endpoints that fell together are not asked together
 LONGEST_ASKED = timedelta(days=1)  # of an answer's Retry-After
-GIVE_UP_ENDPOINT = timedelta(days=5)  # of nothing but failures
+GIVE_UP_ENDPOINT = timedelta(days=5)  # of nothing but failures …
+TRIES_FIRST = 4  # … and so many tries of one event: where little happens, the first hiccup is no reason
 
 
 def next_try(n_attempts: int, now: datetime, retry_after: int | None = None) -> datetime | None:
@@ -23,6 +24,6 @@ def next_try(n_attempts: int, now: datetime, retry_after: int | None = None) -> 
     return now + max(wait, asked)
 
 
-def is_hopeless(failing_since: datetime, now: datetime) -> bool:
-    """Whether an endpoint has failed for so long that it is disabled."""
-    return now - failing_since >= GIVE_UP_ENDPOINT
+def is_hopeless(failing_since: datetime, now: datetime, n_attempts: int) -> bool:
+    """Whether an endpoint that failed at this try of an event has failed for so long that it is disabled."""
+    return n_attempts >= TRIES_FIRST and now - failing_since >= GIVE_UP_ENDPOINT

@@ -25,12 +25,15 @@ from django.db.models import F
 from tenants.actors import system_actor
 from tenants.context import tenant_atomic
 from tenants.crypto import SealError
+from tenants.ids import uuid7_now
 from tenants.models import DeliveryState, EndpointKind, WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from tenants.webhooks import formats, signing, transport
+from tenants.webhooks.catalogue import EventType, Notice
 from tenants.webhooks.guard import parse_url
+from tenants.webhooks.publishing import publish
 from tenants.webhooks.schedule import is_hopeless, next_try
 from tenants.webhooks.sealing import open_text
-from tenants.webhooks.services import stop_telling
+from tenants.webhooks.services import PERMISSION, stop_telling
 
 LEASE = timedelta(minutes=5)  # more than a whole round can take
 A_ROUND = 100  # deliveries, of all tenants together
@@ -200,8 +203,17 @@ def _judge(endpoint: WebhookEndpoint, outcome: Outcome) -> None:
     if endpoint.failing_since is None:
         endpoint.failing_since = outcome.at
         endpoint.save(update_fields=["failing_since"])
-    by = system_actor(endpoint.tenant_id, "webhooks")
     if outcome.status == GONE:
-        stop_telling(endpoint, by, "It answered 410 Gone.", outcome.at)
-    elif is_hopeless(endpoint.failing_since, outcome.at):
-        stop_telling(endpoint, by, f"It has failed since {endpoint.failing_since:%-d %b %Y}.", outcome.at)
+        _give_up(endpoint, "It answered 410 Gone.", outcome.at)
+    elif is_hopeless(endpoint.failing_since, outcome.at, outcome.outgoing.number):
+        _give_up(endpoint, f"It has failed since {endpoint.failing_since:%-d %b %Y}.", outcome.at)
+
+
+def _give_up(endpoint: WebhookEndpoint, reason: str, at: datetime) -> None:
+    """Disable it, and tell everybody else: who listens there would learn by silence."""
+    if not endpoint.is_enabled:
+        return
+    stop_telling(endpoint, system_actor(endpoint.tenant_id, "webhooks"), reason, at)
+    data = {"endpoint": str(endpoint.pk), "name": endpoint.name, "reason": reason}
+    title, page = f"“{endpoint.name}” is told no more", ("webhook-detail", str(endpoint.pk))
+    publish(Notice(EventType.ENDPOINT_DISABLED, at, title, reason, page, data, PERMISSION), event_id=uuid7_now())

@@ -26,5 +26,6 @@ def test_an_answer_may_ask_for_longer_but_not_for_ever() -> None:
 
 
 def test_an_endpoint_that_only_fails_is_given_up_after_days() -> None:
-    assert not is_hopeless(NOW - timedelta(days=4, hours=23), NOW)
-    assert is_hopeless(NOW - timedelta(days=5), NOW)
+    assert not is_hopeless(NOW - timedelta(days=4, hours=23), NOW, 9)
+    assert not is_hopeless(NOW - timedelta(days=5), NOW, 3)
+    assert is_hopeless(NOW - timedelta(days=5), NOW, 4)
