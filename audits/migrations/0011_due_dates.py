@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('audits', '0008_transfers'),
+        ('audits', '0010_replayed_erasures'),
         ('tenants', '0006_notifications'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
