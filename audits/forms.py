@@ -217,3 +217,13 @@ class SignForm(VersionedForm):
     password = forms.CharField(
         label="Your password, again", widget=forms.PasswordInput(attrs={"autocomplete": "current-password"})
     )
+    totp = forms.CharField(
+        label="A code of your authenticator app",
+        max_length=12,
+        widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "numeric"}),
+    )
+
+    def __init__(self, *args: Any, asks_code: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not asks_code:
+            del self.fields["totp"]

@@ -15,6 +15,7 @@ from audits.workflow import Action, CaseRole, FindingState
 from tenants.actors import Actor
 from tenants.context import tenant_atomic
 from tenants.events import Tag
+from tenants.factors import has_totp, take_totp
 from tenants.models import User
 
 MEANING_OF = {CaseRole.LEAD: Meaning.RESPONSIBILITY, CaseRole.APPROVER: Meaning.APPROVAL}
@@ -30,14 +31,20 @@ class Factor:
     otherwise: str
 
 
-# A signature needs every factor that is asked of its signer (21 CFR 11.200: two components). A second factor is one
-# more line here, asked of those who have one.
+# A signature needs every factor that is asked of its signer (21 CFR 11.200: two components). A second factor is
+# asked of those who have one.
 FACTORS: tuple[Factor, ...] = (
     Factor(
         "password",
         is_asked_of=lambda user: True,
         holds=lambda user, given: user.check_password(given),
         otherwise="This is not your password; a signature needs it.",
+    ),
+    Factor(
+        "totp",
+        is_asked_of=has_totp,
+        holds=take_totp,
+        otherwise="This is not the code that your authenticator app shows now, or it was given before.",
     ),
 )
 

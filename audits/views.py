@@ -13,7 +13,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from audits.access import get_case, roles_in
+from audits.access import get_case, person_of, roles_in
 from audits.content import case_content, content_sha256
 from audits.downloads import RETRY_SECONDS, bundle_response, report_response
 from audits.forms import CaseForm, FindingForm, ItemForm, PlanForm, ReasonForm, SampleForm, SignForm
@@ -32,6 +32,7 @@ from audits.workflow import Action, CaseRole, NotAllowed
 from audits.workspace import decided_item, failed_items, workspace
 from tenants.access import Seat, get_row, require
 from tenants.actors import Actor
+from tenants.factors import has_totp
 from traces.selectors import DecisionFilter, FilterError
 
 REPLACE = "replace"  # what the button of an item says that cannot be examined
@@ -245,17 +246,21 @@ def finding_create(request: CaseRequest, pk: uuid.UUID) -> HttpResponse:
 def sign(request: CaseRequest, pk: uuid.UUID) -> HttpResponse:
     """The signature: what is signed, what it means, and the signer's password again."""
     case, slug = get_case(request.actor, pk), request.seat.slug
-    form, status = SignForm(request.POST or None, initial={"version": case.version}), 200
+    form = SignForm(
+        request.POST or None, initial={"version": case.version}, asks_code=has_totp(person_of(request.actor))
+    )
+    status = 200
     if request.method == "POST" and form.is_valid():
         try:
-            sign_case(by=request.actor, case=case, **form.cleaned_data)
+            second = {"totp": form.cleaned_data.pop("totp", "")}
+            sign_case(by=request.actor, case=case, second=second, **form.cleaned_data)
             messages.success(request, "Signed.")
             return redirect(page_url(slug, "case-detail", case))
         except NotAllowed as error:
             form.add_error(None, str(error))
             status = 409
         except ValidationError as error:
-            form.add_error("password", error.messages)
+            form.add_error(None, error)
     roles = roles_in(case, request.actor)
     meaning = MEANING_OF[CaseRole.LEAD if CaseRole.LEAD in roles else CaseRole.APPROVER]
     context = {

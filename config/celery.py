@@ -52,6 +52,11 @@ app.config_from_object(
             "anchors": {"task": "tenants.tasks.anchor_checkpoints", "schedule": 60},
             "webhooks": {"task": "tenants.tasks.send_webhooks", "schedule": 5, "options": {"expires": 5}},
             "old-deliveries": {"task": "tenants.tasks.forget_deliveries", "schedule": 3600},
+            "refused-sign-ins": {
+                "task": "tenants.tasks.record_refused_sign_ins",
+                "schedule": 10,
+                "options": {"expires": 10},
+            },
             "metrics": {"task": "config.tasks.measure", "schedule": 10, "options": {"expires": 10}},
             "metrics-heads": {"task": "config.tasks.measure_heads", "schedule": 300, "options": {"expires": 300}},
         },

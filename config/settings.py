@@ -6,6 +6,7 @@ from csp.constants import NONE, SELF
 
 from config.databases import databases
 from config.env import env_bool, env_int, env_list, env_secret, env_secret_bytes, env_str, require_secret
+from config.identity import social_providers
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
@@ -118,6 +119,12 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "guardian",
+    "allauth",
+    "allauth.account",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "allauth.mfa",
+    "allauth.usersessions",
     "django_htmx",
     "csp",
 ]
@@ -131,6 +138,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -167,9 +175,9 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.ScryptPasswordHasher"]
 ANONYMOUS_USER_NAME = None  # guardian: no row for nobody
-LOGIN_URL = "login"
-LOGIN_REDIRECT_URL = "tenant-choose"
-LOGOUT_REDIRECT_URL = "login"
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "start"
+LOGOUT_REDIRECT_URL = "account_login"
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
@@ -183,6 +191,34 @@ STORAGES = {
 # Source maps are for debuggers: compressing them took half the time of a first start.
 WHITENOISE_SKIP_COMPRESS_EXTENSIONS = ("map", "png", "woff", "woff2", "gz", "br", "jpg", "webp", "ico")
 DATA_UPLOAD_MAX_MEMORY_SIZE = AFFIDAVIT_MAX_BODY
+
+# --- Sign-in (allauth: headed, with our templates) ------------------------------------------------------------
+ALLAUTH_TRUSTED_PROXY_COUNT = 1 if SECURE_PROXY_SSL_HEADER else 0
+ACCOUNT_ADAPTER = "tenants.signin.AccountAdapter"
+ACCOUNT_FORMS = {"login": "tenants.signin.SignInForm"}
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]  # sign-up is closed; without them sign-in would ask for no password
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "none"  # whoever invites a person vouches for the address
+ACCOUNT_SESSION_REMEMBER = True  # for SESSION_COOKIE_AGE
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 900  # for keys, members, rules and second factors
+# By address and place, and by place alone; codes of a second factor by person ("login" would count right ones too).
+ACCOUNT_RATE_LIMITS = {"login": "", "login_failed": "10/15m/key,60/15m/ip", "reauthenticate": "10/m/user"}
+MFA_ADAPTER = "tenants.signin.FactorAdapter"
+MFA_FORMS = {
+    "authenticate": "tenants.signin.CodeForm",
+    "authenticate_webauthn": "tenants.signin.PasskeyForm",
+    "reauthenticate": "tenants.signin.CodeAgainForm",
+    "add_webauthn": "tenants.signin.AddPasskeyForm",
+}
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = "Affidavit"
+MFA_TOTP_TOLERANCE = 1  # a clock may be half a minute off
+SOCIALACCOUNT_ADAPTER = "tenants.signin.IdentityAdapter"
+SOCIALACCOUNT_PROVIDERS = social_providers(env_secret("AFFIDAVIT_OIDC"))
+SOCIALACCOUNT_OPENID_CONNECT_URL_PREFIX = ""
+SOCIALACCOUNT_LOGIN_ON_GET = True  # a link: our own `form-action` would stop a form that leads to a provider
 
 # --- Redis and Celery -----------------------------------------------------------------------------------------
 REDIS_URL = env_str("REDIS_URL")

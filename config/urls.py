@@ -40,7 +40,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("mcp", mcp, name="api-mcp"),
     path(
         "admin/login/",
-        login_not_required(RedirectView.as_view(pattern_name="login", query_string=True)),
+        login_not_required(RedirectView.as_view(pattern_name="account_login", query_string=True)),
         name="admin-login",
     ),
     path("admin/", admin.site.urls),

@@ -1,7 +1,7 @@
 """Doors: from a person or a path to what they may touch. A foreign row looks like a missing one."""
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -10,6 +10,7 @@ from django.db import connection, models
 from django.http import Http404
 
 from tenants.actors import Actor, Kind
+from tenants.assurance import SignInRules
 from tenants.models import User
 from tenants.roles import Role, permissions_of
 
@@ -24,6 +25,7 @@ class Seat:
     slug: str
     name: str
     roles: tuple[str, ...]
+    rules: SignInRules = field(default_factory=SignInRules)
 
     @property
     def role_names(self) -> str:
@@ -35,9 +37,17 @@ def seats_of(user_id: uuid.UUID, *, now: datetime | None = None) -> list[Seat]:
     """Every tenant the person belongs to today, by name. The one look-up across tenants (see ADR 3)."""
     moment = now or datetime.now(UTC)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT tenant_id, slug, name, roles, expires_at FROM affidavit_memberships(%s)", [user_id])
+        cursor.execute(
+            "SELECT tenant_id, slug, name, roles, expires_at, second_factor_from, sso_provider, sso_from"
+            " FROM affidavit_memberships(%s)",
+            [user_id],
+        )
         rows = cursor.fetchall()
-    return [Seat(row[0], row[1], row[2], tuple(row[3])) for row in rows if row[4] is None or moment < row[4]]
+    return [
+        Seat(row[0], row[1], row[2], tuple(row[3]), SignInRules(*row[5:]))
+        for row in rows
+        if row[4] is None or moment < row[4]
+    ]
 
 
 def actor_for(user: User, seat: Seat) -> Actor:

@@ -35,6 +35,8 @@ MENU: tuple[Entry, ...] = (
     Entry("Erasure", "erasure-list", "erasure.read"),
     Entry("Legal holds", "hold-list", "hold.read"),
     Entry("Retention", "retention", "retention.read"),
+    Entry("Sign-in rules", "sign-in-rules", "tenant.manage"),
+    Entry("Sign-ins", "sign-in-list", "activity.read"),
     Entry("API keys", "api-key-list", "key.manage"),
     Entry("Cases from alerts", "alert-rule", "case.create"),
     Entry("Webhooks", "webhook-list", "webhook.manage"),

@@ -1,4 +1,4 @@
-"""Scheduled work on the logs, and telling others."""
+"""Scheduled work on the logs and the sign-ins, and telling others."""
 
 import logging
 
@@ -8,6 +8,7 @@ from django.db import DatabaseError
 from tenants.directory import tenant_ids
 from tenants.ledger.anchors import anchor_tenant, configured_sinks
 from tenants.notices import feed
+from tenants.signin_log import record_refusals
 from tenants.webhooks import retention, sending
 
 logger = logging.getLogger("affidavit.anchors")
@@ -37,3 +38,9 @@ def forget_deliveries() -> None:
     for tenant_id in tenant_ids():
         retention.forget_deliveries(tenant_id)
         feed.forget_notifications(tenant_id)
+
+
+@shared_task
+def record_refused_sign_ins() -> int:
+    """Tell the organisations of people that were turned away."""
+    return record_refusals()

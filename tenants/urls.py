@@ -3,30 +3,37 @@
 A tenant's start page and its ledger page show what upper apps know too: `config.home` composes them.
 """
 
+from allauth.account import views as account
+from allauth.socialaccount import views as identity
 from django.contrib.auth.decorators import login_not_required
-from django.contrib.auth.views import LoginView, LogoutView, PasswordResetConfirmView
-from django.urls import URLPattern, path, reverse_lazy
+from django.urls import URLPattern, URLResolver, include, path
 
-from tenants import api, views
+from tenants import account_views, api, sign_in_views, views
 from tenants.notices import views as notices
 from tenants.scim import urls as scim
-from tenants.signin import SignInForm
 from tenants.webhooks import urls as webhooks
 
-sign_in = LoginView.as_view(authentication_form=SignInForm, redirect_authenticated_user=True)
-choose_password = login_not_required(
-    PasswordResetConfirmView.as_view(
-        template_name="registration/password_choose.html", success_url=reverse_lazy("login"), title="Choose a password"
-    )
-)
+choose_password = login_not_required(account_views.ChoosePassword.as_view())
 
-urlpatterns: list[URLPattern] = [
+# Of allauth's addresses only those that this product has: nobody signs up, confirms an address or asks for a password.
+urlpatterns: list[URLPattern | URLResolver] = [
     path("", views.start, name="start"),
     path("organisations/", views.tenant_choose, name="tenant-choose"),
-    path("accounts/login/", sign_in, name="login"),
-    path("accounts/logout/", LogoutView.as_view(), name="logout"),
+    path("accounts/login/", account.login, name="account_login"),
+    path("accounts/logout/", account.logout, name="account_logout"),
+    path("accounts/inactive/", account.account_inactive, name="account_inactive"),
+    path("accounts/confirm/", account.reauthenticate, name="account_reauthenticate"),
+    path("accounts/password/change/", account.password_change, name="account_change_password"),
+    path("accounts/password/set/", account.password_set, name="account_set_password"),
     path("accounts/password/<uidb64>/<token>/", choose_password, name="password-choose"),
     *scim.urlpatterns,
+    path("accounts/security/", include("allauth.mfa.urls")),
+    path("accounts/oidc/cancelled/", identity.login_cancelled, name="socialaccount_login_cancelled"),
+    path("accounts/oidc/", include("allauth.socialaccount.providers.openid_connect.urls")),
+    path("accounts/sessions/", account_views.session_list, name="session-list"),
+    path("accounts/sessions/end/", account_views.session_end_others, name="session-end-others"),
+    path("accounts/sessions/<int:pk>/end/", account_views.session_end, name="session-end"),
+    path("accounts/admission/<slug:organisation>/", account_views.admission_page, name="admission"),
 ]
 
 page_patterns: list[URLPattern] = [
@@ -34,6 +41,8 @@ page_patterns: list[URLPattern] = [
     path("members/", views.member_list, name="member-list"),
     path("members/<uuid:pk>/", views.member_edit, name="member-edit"),
     path("members/<uuid:pk>/remove/", views.member_remove, name="member-remove"),
+    path("sign-in/", sign_in_views.sign_in_rules, name="sign-in-rules"),
+    path("sign-ins/", sign_in_views.sign_in_list, name="sign-in-list"),
     path("keys/", views.key_list, name="api-key-list"),
     path("keys/<uuid:pk>/rotate/", views.key_rotate, name="api-key-rotate"),
     path("keys/<uuid:pk>/revoke/", views.key_revoke, name="api-key-revoke"),

@@ -6,14 +6,20 @@ which is all the separation they need: that it is enough is what the product pro
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
+from allauth.account.authentication import get_authentication_records
+from allauth.account.internal.flows.login import record_authentication
 from django.conf import settings
+from django.contrib.auth.signals import user_logged_in
 from django.core.management import call_command
 from django.db import connections
+from django.http import HttpRequest
 from pytest_django.plugin import DjangoDbBlocker
 
+from tenants.models import User
 from tests.factories.tenants import Cast, make_cast
 
 
@@ -39,6 +45,19 @@ def database(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
         call_command("migrate", verbosity=0)
         yield
         connections.close_all()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _shown_passwords() -> Iterator[None]:
+    """Whom a test signs in without the page has shown a password, as far as their session knows."""
+
+    def note(request: HttpRequest, user: User, **_: Any) -> None:
+        if not get_authentication_records(request, user):
+            record_authentication(request, user, "password")
+
+    user_logged_in.connect(note)
+    yield
+    user_logged_in.disconnect(note)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from tenants.models.ledger import (
 )
 from tenants.models.membership import Membership
 from tenants.models.notification import Notification, NotificationMark
+from tenants.models.refused_sign_in import RefusedSignIn
 from tenants.models.tenant import SourceSystem, Tenant
 from tenants.models.user import User
 from tenants.models.webhook import DeliveryState, EndpointKind, WebhookAttempt, WebhookDelivery, WebhookEndpoint
@@ -40,6 +41,7 @@ __all__ = [
     "Membership",
     "Notification",
     "NotificationMark",
+    "RefusedSignIn",
     "Scope",
     "SourceSystem",
     "SubjectKey",

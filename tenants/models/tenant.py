@@ -22,6 +22,19 @@ class Tenant(models.Model):
     # What its keys may use together (`tenants.metering`); empty: what the instance allows everybody, 0: without limit.
     records_per_second = models.PositiveIntegerField(null=True, blank=True, editable=False)
     requests_per_second = models.PositiveIntegerField(null=True, blank=True, editable=False)
+    # What sign-in asks for, from when on; a moment ahead is a grace (`tenants.sign_in_rules`).
+    second_factor_from = models.DateTimeField(null=True, editable=False)
+    sso_provider = models.CharField(max_length=60, blank=True, default="", editable=False)
+    sso_from = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(sso_provider="", sso_from__isnull=True)
+                | (~models.Q(sso_provider="") & models.Q(sso_from__isnull=False)),
+                name="tenant_sso_provider_with_moment",
+            ),
+        )
 
     def __str__(self) -> str:
         return self.name

@@ -156,6 +156,8 @@ NEEDS: Mapping[str, Mapping[str, str]] = {
     "api-decision": {READ: "decision.read"},
     "api-decision-proof": {READ: "ledger.read decision.write"},
     "api-policies": {READ: "policy.read"},
+    "sign-in-rules": {READ: "tenant.manage", WRITE: "tenant.manage"},
+    "sign-in-list": {READ: "activity.read"},
     "api-policy": {READ: "policy.read"},
     "api-policy-versions": {READ: "policy.read", WRITE: "policy.draft"},
     "api-policy-version": {READ: "policy.read"},
@@ -211,7 +213,14 @@ NEEDS: Mapping[str, Mapping[str, str]] = {
 }
 # Routes of no tenant: who they are for is said in tests/invariants/test_registry.py and tests/tenants/test_pages.py.
 NO_TENANT = {
-    "start", "tenant-choose", "login", "logout", "password-choose", "livez", "readyz", "metrics", "openapi", "api-docs",
+    "start", "tenant-choose", "password-choose", "livez", "readyz", "metrics", "openapi", "api-docs",
+    # A person's own, whatever they belong to: tests/tenants/test_signin.py.
+    "account_login", "account_logout", "account_inactive", "account_reauthenticate", "account_change_password",
+    "account_set_password", "mfa_index", "mfa_authenticate", "mfa_reauthenticate", "mfa_activate_totp",
+    "mfa_deactivate_totp", "mfa_view_recovery_codes", "mfa_generate_recovery_codes", "mfa_download_recovery_codes",
+    "mfa_list_webauthn", "mfa_add_webauthn", "mfa_reauthenticate_webauthn", "mfa_remove_webauthn", "mfa_edit_webauthn",
+    "mfa_login_webauthn", "openid_connect_login", "openid_connect_callback", "socialaccount_login_cancelled",
+    "session-list", "session-end", "session-end-others", "admission",
 }  # fmt: skip
 UNNAMED = {"admin-login"}
 METHODS = (READ, WRITE, "PUT", "PATCH", "DELETE")

@@ -96,7 +96,8 @@ RULES = {
     "C9 no 32-bit identity": """
         SELECT a.attrelid::regclass, a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
          WHERE a.attidentity <> '' AND a.atttypid = 'int4'::regtype AND c.relnamespace = 'public'::regnamespace
-           AND c.relname NOT LIKE 'auth\\_%%' AND c.relname NOT LIKE 'django\\_%%' AND c.relname NOT LIKE 'guardian\\_%%'""",
+           AND c.relname NOT LIKE 'auth\\_%%' AND c.relname NOT LIKE 'django\\_%%' AND c.relname NOT LIKE 'guardian\\_%%'
+           AND c.relname NOT LIKE 'account\\_%%' AND c.relname NOT LIKE 'socialaccount\\_%%'""",
     "C14 no rules": """
         SELECT ev_class::regclass FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
          WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace""",

@@ -45,7 +45,7 @@ def test_a_disabled_person_is_signed_out_with_the_next_request(cast: Cast) -> No
     person.is_active = False
     person.save(update_fields=["is_active"])
     answer = client.get(url(cast, "tenant-home"))
-    assert (answer.status_code, answer.headers["Location"].split("?")[0]) == (302, reverse("login"))
+    assert (answer.status_code, answer.headers["Location"].split("?")[0]) == (302, reverse("account_login"))
 
 
 def test_a_changed_role_counts_at_once(cast: Cast) -> None:
