@@ -12,6 +12,7 @@ class Tag(StrEnum):
     TENANT_CREATED = "tenant.created"
     LIMITS_SET = "tenant.limits_set"
     MEMBER_ADDED = "member.added"
+    MEMBER_INVITED = "member.invited_again"
     MEMBER_ROLES_CHANGED = "member.roles_changed"
     MEMBER_REMOVED = "member.removed"
     DIRECTORY_USER_CHANGED = "directory_user.changed"

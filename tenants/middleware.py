@@ -30,6 +30,7 @@ CONFIRMED = {
     "api-key-rotate": "api-key-list",
     "member-list": "member-list",
     "member-edit": "member-list",
+    "member-invite": "member-list",
     "sign-in-rules": "sign-in-rules",
 }
 

@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.urls import reverse
 
 from tenants.actors import Actor
+from tenants.invitations import is_expected
 from tenants.ledger.links import links
 from tenants.ledger.reader import Health
 from tenants.models import (
@@ -48,6 +49,8 @@ def _member_row(slug: str, actor: Actor, member: Membership, may: bool) -> dict[
         "added_at": member.added_at,
         "expires_at": member.expires_at,
         "is_self": member.user_id == actor.user_id,
+        "is_expected": is_expected(member.user),
+        "invite_url": reverse("member-invite", args=[slug, member.pk]) if may and is_expected(member.user) else None,
         "edit_url": reverse("member-edit", args=[slug, member.pk]) if may else None,
         "remove_url": reverse("member-remove", args=[slug, member.pk]) if may else None,
     }

@@ -40,6 +40,7 @@ page_patterns: list[URLPattern] = [
     path("ledger/verify/", views.ledger_verify, name="ledger-verify"),
     path("members/", views.member_list, name="member-list"),
     path("members/<uuid:pk>/", views.member_edit, name="member-edit"),
+    path("members/<uuid:pk>/invite/", views.member_invite, name="member-invite"),
     path("members/<uuid:pk>/remove/", views.member_remove, name="member-remove"),
     path("sign-in/", sign_in_views.sign_in_rules, name="sign-in-rules"),
     path("sign-ins/", sign_in_views.sign_in_list, name="sign-in-list"),

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from tenants.access import Seat, get_row, require, seats_of
 from tenants.forms import KeyForm, MemberForm, RolesForm
-from tenants.invitations import find_or_invite, password_path
+from tenants.invitations import find_or_invite, password_path, renew_invitation
 from tenants.ledger.health import check_head
 from tenants.ledger.reader import log_of
 from tenants.models import ApiKey, Membership, User
@@ -77,13 +77,33 @@ def member_list(request: TenantRequest) -> HttpResponse:
         if form is not None and form.is_valid():
             invitation = _add_member(request, form)
             form = form if form.errors else MemberForm()
+    return _members_page(request, form, invitation)
+
+
+def _members_page(request: TenantRequest, form: MemberForm | None, invitation: dict[str, str] | None) -> HttpResponse:
+    """The page of members. A link is in this answer only, as a key's secret is."""
     context = {
         "members": member_rows(request.seat.slug, request.actor),
         "form": form,
-        "action_url": request.path,
+        "action_url": reverse("member-list", args=[request.seat.slug]),
         "invitation": invitation,
     }
     return render(request, "tenants/member_list.html", context)
+
+
+@never_cache
+@require_POST
+def member_invite(request: TenantRequest, pk: uuid.UUID) -> HttpResponse:
+    """Another link for a member who has not come in yet."""
+    require(request.actor, "member.manage")
+    membership = get_row(Membership.objects.select_related("user"), pk=pk)
+    try:
+        path = renew_invitation(by=request.actor, membership=membership)
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+        return redirect("member-list", request.seat.slug)
+    invitation = {"email": membership.user.email, "url": request.build_absolute_uri(path)}
+    return _members_page(request, MemberForm(), invitation)
 
 
 def _add_member(request: TenantRequest, form: MemberForm) -> dict[str, str] | None:

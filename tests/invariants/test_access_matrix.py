@@ -36,6 +36,7 @@ NEEDS: Mapping[str, Mapping[str, str]] = {
     "ledger-verify": {WRITE: "ledger.read"},
     "member-list": {READ: "ledger.read", WRITE: "member.manage"},
     "member-edit": {READ: "member.manage", WRITE: "member.manage"},
+    "member-invite": {WRITE: "member.manage"},
     "member-remove": {WRITE: "member.manage"},
     "api-key-list": {READ: "key.manage", WRITE: "key.manage"},
     "api-key-rotate": {WRITE: "key.manage"},

@@ -90,6 +90,42 @@ def test_a_new_member_is_invited_and_chooses_a_password(cast: Cast) -> None:
     assert "no longer works" in text_of(Client().get(link[1], follow=True))
 
 
+def links_in(page: str) -> list[str]:
+    return re.findall(r"http://testserver(/accounts/password/[^\s<]+)", page)
+
+
+def test_a_lost_link_is_replaced_until_its_owner_has_come_in(cast: Cast) -> None:
+    owner, email = browser(cast.people[Role.OWNER]), f"new-{uuid.uuid4().hex[:8]}@example.org"
+    (first,) = links_in(text_of(owner.post(url(cast, "member-list"), {"email": email, "roles": [Role.VIEWER]})))
+    with tenant_atomic(cast.tenant.pk):
+        member = Membership.objects.get(user__email=email)
+    again = url(cast, "member-invite", member.pk)
+    assert "invited, not here yet" in text_of(owner.get(url(cast, "member-list")))
+    (second,) = links_in(text_of(owner.post(again)))
+    assert "no longer works" in text_of(Client().get(first, follow=True))
+    new = Client()
+    form = new.get(second, follow=True)
+    new.post(form.redirect_chain[-1][0], {"new_password1": PASSWORD, "new_password2": PASSWORD})
+    refused = owner.post(again, follow=True)
+    assert "Only its owner" in text_of(refused)
+    assert links_in(text_of(refused)) == []
+    assert again not in text_of(refused)
+    with tenant_atomic(cast.tenant.pk):
+        assert LedgerEvent.objects.filter(tag="member.invited_again").count() == 1
+
+
+def test_nobody_takes_an_account_that_others_expect_too(cast: Cast, stranger: Cast) -> None:
+    email = f"new-{uuid.uuid4().hex[:8]}@example.org"
+    browser(stranger.people[Role.OWNER]).post(url(stranger, "member-list"), {"email": email, "roles": [Role.VIEWER]})
+    owner = browser(cast.people[Role.OWNER])
+    assert links_in(text_of(owner.post(url(cast, "member-list"), {"email": email, "roles": [Role.VIEWER]}))) == []
+    with tenant_atomic(cast.tenant.pk):
+        member = Membership.objects.get(user__email=email)
+    refused = owner.post(url(cast, "member-invite", member.pk), follow=True)
+    assert "Only its owner" in text_of(refused)
+    assert links_in(text_of(refused)) == []
+
+
 def test_somebody_who_has_an_account_gets_a_seat_and_no_link(cast: Cast, stranger: Cast) -> None:
     person = stranger.people[Role.VIEWER]
     page = text_of(
