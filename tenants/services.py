@@ -149,6 +149,8 @@ def create_key(
     require(by, "key.manage")
     if not scopes or set(scopes) - set(Scope.values):
         raise ValidationError(f"Choose from the scopes {', '.join(Scope.values)}.")
+    if Scope.DIRECTORY in scopes and "tenant.manage" not in by.permissions:
+        raise ValidationError("Only an owner makes a directory's key: whoever holds it could give themselves roles.")
     if Scope.DIRECTORY in scopes and len(scopes) > 1:
         raise ValidationError("A directory key manages members and does nothing else: give it its own key.")
     if Scope.INGEST in scopes and (len(scopes) > 1 or source is None):
