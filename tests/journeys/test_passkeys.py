@@ -31,7 +31,7 @@ def home(site: RunningSite) -> str:
 @pytest.fixture
 def page(browser: Browser, site: RunningSite, home: str) -> Iterator[Page]:
     """A visitor whose machine has a chip for passkeys."""
-    here = Visitors(browser, site, Watch(urlsplit(home).netloc))
+    here = Visitors(browser, site, Watch(urlsplit(home).netloc), set())
     arrived = here.arrive()
     session = arrived.context.new_cdp_session(arrived)
     session.send("WebAuthn.enable")
