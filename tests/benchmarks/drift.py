@@ -2,8 +2,9 @@
 
 Prints, for each stream, whether the change was found, after how many records and days, how far off the onset is, the
 first cause, and what it cost; then the figures that matter. `--shuffled N` replays N streams in which nothing changes
-(sessions of stationary stretches in random order) and counts false alarms. Needs the evaluation data beside the
-checkout; says so and ends well without them.
+(sessions of stationary stretches in random order) and counts false alarms; `--cycles N` does so with made traffic that
+recurs by hour and weekday; `--stored 10000 1000000` tells the cost as a deployment grows; `--all` is everything. Needs
+the evaluation data beside the checkout; says so and ends well without them.
 """
 
 import argparse
@@ -19,15 +20,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from config.supervisor import ROOT
 from tests.benchmarks.beside import Beside
+from tests.traces.drift.cycles import cyclic_rows
 from traces.drift.buckets import Bucket
 from traces.drift.budget import look_level
 from traces.drift.events import Event
 from traces.drift.frame import Row, rows_of
+from traces.drift.monitor import Monitor
 from traces.drift.observation import observe
 from traces.drift.state import dump
+from traces.drift.testing import STEP
 from traces.drift.watch import Change, Watch
 from traces.import_formats import stream
 
@@ -241,26 +246,76 @@ def null_streams(times: int, level: float) -> str:
     return f"shuffled streams, false alarm {false}/{done}"
 
 
-def flatness(thousands: int, level: float) -> str:
-    """CPU ms of each thousand of one deployment without a change, and how many rows the watch holds by then.
+def cyclic_streams(times: int, level: float) -> str:
+    """False alarms on made streams of four weeks: nights, days and weekends differ, and nothing changes."""
+    false = 0
+    for seed in range(times):
+        out = replay(cyclic_rows(28, seed=1_000 + seed, a_day=(20.0, 36.0, 60.0)[seed % 3]), level)
+        false += out.first is not None
+        if isinstance(out.first, Change):
+            print(
+                f"  false alarm: cyclic seed {1_000 + seed} {out.first.segment} {out.first.finding.alarm}", flush=True
+            )
+    return f"cyclic streams, false alarm   {false}/{times}"
 
-    A watch holds a bounded sample of rows whatever came (`monitor.MEMORY`), and the baseline adds each record to the
-    sums of its hour: nothing that a record's cost depends on grows once the memory is full, at 10,000 or at a million.
+
+def _unwatched(monitor: Monitor, rows: Sequence[Row]) -> None:
+    """What a step leaves behind, without its look: how a watch gets a long past in little time."""
+    monitor.rows.extend(rows)
+    monitor.n_seen += len(rows)
+    monitor._thin()
+
+
+def growth(sizes: Sequence[int], level: float) -> str:
+    """CPU of behaviour once so many decisions of one deployment are stored: watch, and sums of the hour they are in.
+
+    The past is the same traffic again and again, taken in without looks; then 2,400 more records are watched.
     """
     rows = load("p-stationary-clustered-2")
     span = rows[-1].seen.at - rows[0].seen.at + 3600
-    watch, lines, done = Watch(level), [], 0
-    for again in range(thousands * 1000 // len(rows) + 1):
-        began, came = time.process_time(), 0
-        for row in shuffled(rows, again):
-            name, at = f"{again}-{row.seen.session}", row.seen.at + again * span
-            seen = dataclasses.replace(row.seen, id=f"{again}-{row.seen.id}", session=name, at=at)
-            list(watch.take([Row(seen, row.features)]))
-            came += 1
-        done += came
-        cost = (time.process_time() - began) / came * 1e6
-        lines.append(f"{done:>8,} stored: {cost:5.0f} ms CPU a 1,000; {len(watch.whole.rows):,} rows held")
+
+    def again(number: int) -> list[Row]:
+        """The same traffic later, its sessions in another order."""
+        found = []
+        for row in shuffled(rows, number):
+            name, at = f"{number}-{row.seen.session}", row.seen.at + number * span
+            seen = dataclasses.replace(row.seen, id=f"{number}-{row.seen.id}", session=name, at=at)
+            found.append(Row(seen, row.features))
+        return found
+
+    watch, done, number, lines, first = Watch(level), 0, 0, [], 0.0
+    for size in sizes:
+        with patch.object(Monitor, "step", _unwatched):
+            while done < size:
+                list(watch.take(again(number)))
+                done, number = done + len(rows), number + 1
+        watch.restart(0.0)  # as after loading: the next step fits anew
+        newer = again(number) + again(number + 1)
+        began = time.process_time()
+        list(watch.take(newer))
+        watched = time.process_time()
+        sums = _add_to_hours(newer)
+        cost = [(one / len(newer)) * 1e6 for one in (watched - began, time.process_time() - watched)]
+        done, number, first = done + len(newer), number + 2, first or sum(cost)
+        lines.append(
+            f"{size:>9,} stored: watch {cost[0]:.0f} + sums {cost[1]:.0f} ms CPU a 1,000 ({sum(cost) / first:.2f} ×); "
+            f"{len(watch.whole.rows):,} rows held, state {len(dump(watch)) / 1e6:.2f} MB, {sums:,} hours"
+        )
     return "\n".join(lines)
+
+
+def _add_to_hours(rows: Sequence[Row]) -> int:
+    """As the worker does, ten records at a time: into the bucket of their hour, which is read and written each time."""
+    stored: dict[tuple[Any, ...], bytes] = {}
+    for start in range(0, len(rows), STEP):
+        groups: dict[tuple[Any, ...], list[Row]] = {}
+        for row in rows[start : start + STEP]:
+            key = (row.seen.at // 3600, row.seen.segment, row.seen.versions.get("model"))
+            groups.setdefault(key, []).append(row)
+        for key, some in groups.items():
+            before = Bucket.decode(stored[key]) if key in stored else Bucket()
+            stored[key] = before.merge(Bucket.of(some)).encode()
+    return len(stored)
 
 
 def state_bytes(rows: Sequence[Row], level: float) -> str:
@@ -282,10 +337,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.drift", description=__doc__)
     parser.add_argument("--shuffled", type=int, default=0, help="also replay this many streams without a change")
     parser.add_argument("--beside", action="store_true", help="also run ADWIN and Evidently, where installed")
-    parser.add_argument("--flat", type=int, default=0, help="also tell what each of so many thousand records costs")
+    parser.add_argument("--cycles", type=int, default=0, help="also replay so many made streams that recur")
+    parser.add_argument("--stored", type=int, nargs="*", default=[], help="also the cost once so many are stored")
+    parser.add_argument("--all", action="store_true", help="every figure: a quarter of an hour of CPU")
     parser.add_argument("--only", nargs="*", help="names of streams")
     parser.add_argument("--level", type=float, default=look_level(1), help="the p of a look; else a tenant's only one")
     options = parser.parse_args()
+    if options.all:
+        options.shuffled, options.cycles, options.stored = 200, 48, [10_000, 100_000, 1_000_000]
+        options.beside = True
     if not truths():
         print(f"No evaluation data at {STREAMS}: nothing to score.")
         return 0
@@ -309,10 +369,12 @@ def main() -> int:
     print(f"kept for a deployment  {state_bytes(rows, level)}")
     if options.beside:
         print("\nbeside, on the same records:\n" + "\n".join(beside.lines()))
-    if options.flat:
-        print(f"\none deployment, record after record:\n{flatness(options.flat, level)}")
     if options.shuffled:
         print(null_streams(options.shuffled, level))
+    if options.cycles:
+        print(cyclic_streams(options.cycles, level))
+    if options.stored:
+        print(f"\none deployment, as it grows:\n{growth(options.stored, level)}")
     return 0
 
 

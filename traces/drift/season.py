@@ -4,6 +4,8 @@ Nights are not like days, and Saturdays not like Mondays; that is no change. Eac
 the day (of workdays and of weekends) differ by more than the same hour does from day to day, and then whether its days
 of the week do. What does recur is subtracted whole, so that an hour that came once says nothing, and hours that scatter
 more weigh less. A channel without a cycle is left as it is, to the bit. Hours are those of UTC.
+
+In the first two weeks nobody can know whether a weekend's difference recurs: it is taken off of what is asked.
 """
 
 from dataclasses import dataclass, replace
@@ -15,6 +17,7 @@ HOUR, DAY = 3_600, 86_400
 HOURS, WEEKDAYS = 48, 7  # hours of a workday, then of a day of the weekend; days from Monday
 FOLD = 128  # columns that a wide channel is added up to for the question: its places are signed hashes already
 SURE = 4.0  # standard errors by which the hours must differ
+YOUNG = 15 * DAY  # until a second weekend is whole
 _ALIKE = 10.0  # records of one hour (or day) after which more of them tell little more of it
 _PRIOR = 10.0  # records that an hour's scatter is worth beforehand
 _SCALES = (0.5, 1.5)
@@ -122,13 +125,17 @@ def season_of(values: Numbers, present: Numbers, at: Times, *, together: bool) -
     `together`: the columns are one channel and are asked as one; else each for itself, `present` being n × d.
     """
     shown = present[:, None] if present.ndim == 1 else present
-    freedom = 1.0
+    young = float(at[-1] - at[0]) < YOUNG
+    freedom, recurs = 1.0, False
     if together:
         folded = _folded(values)
         freedom = _freedom(folded)
-        if not _recurs(_Spans.of(folded, shown, at), freedom):
+        recurs = _recurs(_Spans.of(folded, shown, at), freedom)
+        if not recurs and not young:
             return None
-    centres = _centres(_Spans.of(values, shown, at), freedom, together=together)
+    # One that has a season was asked strictly already; what else recurs in it need not be as plain.
+    sure = np.full(1 if together else values.shape[1], SURE / 2 if recurs else SURE)
+    centres = _centres(_Spans.of(values, shown, at), freedom, sure, together=together, young=young)
     if centres is None:
         return None
     season = Season(*centres, np.ones((HOURS, 1), dtype=np.float32))
@@ -155,20 +162,22 @@ def _recurs(spans: _Spans, freedom: float) -> bool:
     return any(bool(np.any(split.stands_out(freedom, SURE, together=True))) for split in splits)
 
 
-def _centres(spans: _Spans, freedom: float, *, together: bool) -> tuple[Numbers, Numbers] | None:
-    """By hour, and by weekday; None where nothing stands out."""
+def _centres(
+    spans: _Spans, freedom: float, sure: Numbers, *, together: bool, young: bool
+) -> tuple[Numbers, Numbers] | None:
+    """By hour, and by weekday; None where nothing stands out. While `young`, weekends are taken off as they are."""
     width = spans.sums.shape[1]
     by_hour, by_weekday = (np.zeros((size, width), np.float32) for size in (HOURS, WEEKDAYS))
-    # One that has a season was asked strictly already; what else recurs in it need not be as plain.
-    sure, rest = np.full(1, SURE / 2) if together else np.full(width, SURE), spans.sums
-    for place, cells in _factors(spans):
+    rest = spans.sums
+    for number, (place, cells) in enumerate(_factors(spans)):
         asked = spans.split(place, _folded(rest) if together else rest)
         stands_out = asked.stands_out(freedom, sure, together=together)
-        if not np.any(stands_out):
+        taken = np.logical_or(stands_out, young and number == 0)
+        if not np.any(taken):
             continue
         split = spans.split(place, rest) if together else asked
         found = np.zeros((HOURS, width), dtype=np.float32)
-        found[split.places] = split.centres * stands_out
+        found[split.places] = split.centres * taken
         rest, sure = rest - found[place] * spans.n, np.where(stands_out, SURE / 2, sure)
         if cells is None:
             by_weekday += found[:WEEKDAYS]

@@ -10,7 +10,8 @@ import pytest
 from tenants.context import tenant_atomic
 from tests.factories.tenants import Cast
 from tests.factories.traces import ingestor
-from tests.traces.drift.made import HOUR, START, decisions, made_rows, record
+from tests.traces.drift.cycles import HOUR
+from tests.traces.drift.made import START, decisions, made_rows, record
 from traces.drift import worker
 from traces.drift.causes import Cause, Happening, rank
 from traces.drift.frame import Frame, Row

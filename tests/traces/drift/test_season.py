@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tests.traces.drift.made import MONDAY, cyclic_rows, made_rows
+from tests.traces.drift.cycles import MONDAY, cyclic_rows
+from tests.traces.drift.made import made_rows
 from traces.drift import monitor
 from traces.drift.budget import look_level
 from traces.drift.channels import Panel
@@ -78,3 +79,17 @@ def test_traffic_without_a_cycle_is_left_to_the_bit() -> None:
     assert not asked.seasons
     for one, other in zip(asked.wide(frame), not_asked.wide(frame), strict=True):
         assert (one.values == other.values).all()
+
+
+def test_a_first_weekend_is_taken_off_and_a_step_is_not() -> None:
+    rng = np.random.default_rng(5)
+    at = MONDAY + np.sort(rng.random(500)) * 9 * DAY
+    present, weekend = np.ones(500, dtype=np.float32), weekdays(at) >= 5
+    values = (rng.standard_normal((500, 8)) + 0.3 * weekend[:, None]).astype(np.float32)
+    season = season_of(values, present, at, together=True)
+    assert season is not None
+    assert abs(values[weekend].mean() - values[~weekend].mean()) < 0.02
+    new = at >= MONDAY + 7.5 * DAY
+    stepped = (rng.standard_normal((500, 8)) + new[:, None]).astype(np.float32)
+    season_of(stepped, present, at, together=True)
+    assert stepped[new].mean() - stepped[~new].mean() > 0.7

@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from tests.traces.drift.made import chatty, made_rows
+from tests.traces.drift.cycles import chatty
+from tests.traces.drift.made import made_rows
 from traces.drift.events import Event
 from traces.drift.frame import Row
 from traces.drift.state import dump, load
