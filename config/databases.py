@@ -13,8 +13,6 @@ from config.env import env_secret, env_str
 from config.servers import role_urls
 
 ROLES = ("web", "worker", "ingest", "sequencer", "signer")
-# Somebody waits for a page or an answer, and others for the connection: what takes longer is a task.
-STATEMENT_SECONDS = {"web": 15}
 
 
 def database_urls() -> dict[str, str]:
@@ -25,14 +23,12 @@ def database_urls() -> dict[str, str]:
     return {role: url for role, url in urls.items() if url} | ({"owner": admin} if admin else {})
 
 
-def django_database(url: str, *, role: str = "", statement_seconds: int = 60) -> dict[str, Any]:
+def django_database(url: str, *, role: str = "") -> dict[str, Any]:
     """Django's settings for a libpq URL; `role` is taken on right after connecting."""
     parts = {key: str(value) for key, value in conninfo_to_dict(url).items() if value is not None}
     options: dict[str, Any] = {k: v for k, v in parts.items() if k in {"sslmode", "sslrootcert", "connect_timeout"}}
-    # The fixed time zone and the time-outs keep one forgotten query from holding a connection or a lock. Of a page
-    # out of order PostgreSQL thinks, unless told otherwise, as of a turning disk, and reads a whole tenant instead.
-    own = f" -c role={role}" if role else f" -c statement_timeout={statement_seconds}s"
-    options["options"] = f"-c timezone=UTC -c random_page_cost=1.1{own}"
+    if role:  # what holds for the other logins is kept with their roles (`tenants.provision`)
+        options["options"] = f"-c timezone=UTC -c random_page_cost=1.1 -c role={role}"
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": parts.get("dbname", "affidavit"),
@@ -54,10 +50,7 @@ def databases() -> dict[str, dict[str, Any]]:
     if not urls:
         return {}
     aliases = {
-        name: django_database(
-            url, role="affidavit_owner" if name == "owner" else "", statement_seconds=STATEMENT_SECONDS.get(name, 60)
-        )
-        for name, url in urls.items()
+        name: django_database(url, role="affidavit_owner" if name == "owner" else "") for name, url in urls.items()
     }
     own = env_str("AFFIDAVIT_ROLE", "web")
     aliases["default"] = aliases.get(own) or next(iter(aliases.values()))

@@ -39,6 +39,13 @@ GLOBAL_TABLES: Mapping[str, Access] = {
 
 EXTENSIONS = ("btree_gist",)
 
+# Of every login, kept with the role and not asked for by each connection: a pooler takes no such requests. The
+# time-outs keep one forgotten query from holding a connection or a lock. Of a page out of order PostgreSQL thinks,
+# unless told otherwise, as of a turning disk, and reads a whole tenant instead.
+SESSION = {"timezone": "UTC", "statement_timeout": "60s", "random_page_cost": "1.1"}
+# Somebody waits for a page or an answer, and others for the connection: what takes longer is a task.
+OWN_SESSION = {"web": {"statement_timeout": "15s"}}
+
 
 def provision_roles(connection: psycopg.Connection, passwords: Mapping[str, str]) -> None:
     """Create or renew every role of the product; `passwords` by role name ('web', …). Needs CREATEROLE."""
@@ -51,6 +58,12 @@ def provision_roles(connection: psycopg.Connection, passwords: Mapping[str, str]
                 sql.Identifier(role(name)), sql.Literal(passwords[name])
             )
         )
+        for setting, value in (SESSION | OWN_SESSION.get(name, {})).items():
+            connection.execute(
+                sql.SQL("ALTER ROLE {} SET {} = {}").format(
+                    sql.Identifier(role(name)), sql.Identifier(setting), sql.Literal(value)
+                )
+            )
     everybody = ", ".join(role(name) for name in LOGIN_ROLES)
     for extension in EXTENSIONS:
         connection.execute(f"CREATE EXTENSION IF NOT EXISTS {extension}")

@@ -64,6 +64,11 @@ class Instance:
             [sys.executable, "manage.py", "migrate", "-v", "0", "--skip-checks"], cwd=ROOT, env=env, check=True
         )
 
+    def collect_static(self) -> None:
+        """For runs that look at pages, which name their files by their hashes."""
+        command = [sys.executable, "manage.py", "collectstatic", "--noinput", "-v", "0", "-i", "redoc"]
+        subprocess.run(command, cwd=ROOT, env=self.children["web"].env, check=True)
+
     def start(self, name: str) -> None:
         """Start one process; what an earlier one of that name left behind is killed first."""
         if old := self.processes.pop(name, None):

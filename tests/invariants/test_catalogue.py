@@ -86,6 +86,9 @@ RULES = {
           JOIN pg_attribute t ON t.attrelid = k.confrelid AND t.attname = 'tenant_id'
          WHERE k.contype = 'f'
            AND array_position(k.conkey, s.attnum) IS DISTINCT FROM COALESCE(array_position(k.confkey, t.attnum), -1)""",
+    "C3 no key is emptied or reset when what it refers to goes": """
+        SELECT k.conname FROM pg_constraint k WHERE k.contype = 'f' AND k.connamespace = 'public'::regnamespace
+           AND (k.confdeltype IN ('n', 'd') OR k.confupdtype IN ('n', 'd'))""",
     "C4 no global table refers to a tenant's": """
         SELECT k.conname FROM pg_constraint k
           JOIN pg_attribute t ON t.attrelid = k.confrelid AND t.attname = 'tenant_id'
@@ -93,11 +96,42 @@ RULES = {
             SELECT FROM pg_attribute s WHERE s.attrelid = k.conrelid AND s.attname = 'tenant_id')""",
     "C5 one level of partitions": """
         SELECT relname FROM pg_class WHERE relispartition AND relkind = 'p'""",
+    "C5 the key of a partitioned table begins with the tenant and has what it is partitioned by": """
+        SELECT p.partrelid::regclass FROM pg_partitioned_table p
+          JOIN pg_index i ON i.indrelid = p.partrelid AND i.indisprimary
+          JOIN pg_attribute t ON t.attrelid = p.partrelid AND t.attname = 'tenant_id'
+         WHERE i.indkey[0] <> t.attnum OR NOT p.partattrs::int2[] <@ i.indkey::int2[]""",
+    "C8 no role of the product holds what a statement trigger refuses: privileges alone keep tables append-only": f"""
+        SELECT r.rolname, t.tgrelid::regclass FROM pg_trigger t, pg_roles r
+         WHERE r.rolname IN ({APP_ROLES}) AND (
+             (t.tgname = 'append_only_table' AND has_table_privilege(r.oid, t.tgrelid, 'TRUNCATE'))
+             OR (t.tgname = 'append_only_rows' AND has_table_privilege(r.oid, t.tgrelid, 'UPDATE, DELETE')))""",
+    "C8 other triggers are of rows, and of no extension": """
+        SELECT t.tgrelid::regclass, t.tgname FROM pg_trigger t
+         WHERE NOT t.tgisinternal AND (
+             (t.tgtype & 1 = 0 AND t.tgname <> 'append_only_table')
+             OR EXISTS (SELECT FROM pg_depend d WHERE d.objid = t.oid AND d.deptype = 'e'))""",
+    "C9 no sequence but the queue's, whose numbers may have gaps": """
+        SELECT a.attrelid::regclass, a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+          JOIN pg_attribute t ON t.attrelid = c.oid AND t.attname = 'tenant_id'
+         WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname <> 'tenants_ledgerqueue'
+           AND (a.attidentity <> '' OR pg_get_serial_sequence(c.oid::regclass::text, a.attname) IS NOT NULL)""",
     "C9 no 32-bit identity": """
         SELECT a.attrelid::regclass, a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
          WHERE a.attidentity <> '' AND a.atttypid = 'int4'::regtype AND c.relnamespace = 'public'::regnamespace
            AND c.relname NOT LIKE 'auth\\_%%' AND c.relname NOT LIKE 'django\\_%%' AND c.relname NOT LIKE 'guardian\\_%%'
            AND c.relname NOT LIKE 'account\\_%%' AND c.relname NOT LIKE 'socialaccount\\_%%'""",
+    "C14 no views that could be written through": """
+        SELECT relname FROM pg_class WHERE relkind = 'v' AND relnamespace = 'public'::regnamespace""",
+    "C16 nobody reads the decisions of all tenants: what spans tenants is the ledger's, or a tenant's sums": """
+        SELECT polrelid::regclass, polname FROM pg_policy
+         WHERE polname LIKE 'all\\_tenants\\_%%' AND polrelid::regclass::text !~ '^tenants_(ledger|membership|tenant)'""",
+    "C18 the tenant's column hashes, and sorts in no language": """
+        SELECT a.attrelid::regclass FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+         WHERE a.attname = 'tenant_id' AND c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace
+           AND (a.attcollation <> 0 OR NOT EXISTS (
+               SELECT FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod
+                WHERE m.amname = 'hash' AND o.opcintype = a.atttypid AND o.opcdefault))""",
     "C14 no rules": """
         SELECT ev_class::regclass FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
          WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace""",
