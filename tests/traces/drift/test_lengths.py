@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.benchmarks.drift import STREAMS, load, truths
-from tests.traces.drift.made import HOUR, MONDAY, cyclic_rows
+from tests.traces.drift.cycles import HOUR, MONDAY, cyclic_rows
 from traces.drift.frame import Row, rows_of
 from traces.drift.lengths import FALSE_A_MONTH, LengthWatch, Shift, Usual, stake
 from traces.drift.observation import Observation
