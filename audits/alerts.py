@@ -61,7 +61,7 @@ def scope_of_alert(shown: Shown) -> DecisionFilter:
         return replace(whole, **_new_version(shown))
     whole = replace(whole, until=alert.noticed_at + timedelta(seconds=1))
     _, _, who = alert.channel.partition(":")
-    if not who or len(alert.channel) == CHANNEL_CUT or alert.kind == DriftKind.ODD_INPUTS:
+    if not who or len(alert.channel) == CHANNEL_CUT or alert.kind not in (DriftKind.RUNAWAY, DriftKind.REPEATS):
         return whole
     return replace(whole, session=who) if alert.kind == DriftKind.RUNAWAY else replace(whole, q=who)
 

@@ -72,6 +72,13 @@ def test_an_event_is_about_its_session_until_it_was_noticed(cast: Cast) -> None:
     assert scope.until is not None
 
 
+def test_lengths_that_changed_are_about_the_whole_deployment(cast: Cast) -> None:
+    pk = an_event(cast, kind="lengths", who="answers longer")
+    with tenant_atomic(cast.tenant.pk):
+        scope = alerts.scope_of_alert(get_alert(cast.auditor, pk))
+    assert (scope.session, scope.user, scope.q) == ("", "", "")
+
+
 def test_a_person_opens_it_from_the_alert_once(cast: Cast, changed: Shown) -> None:
     client, page = browser(cast.people[Role.AUDITOR]), url(cast, "case-from-alert", changed.id)
     assert page in client.get(url(cast, "drift-detail", changed.id)).content.decode()

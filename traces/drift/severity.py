@@ -9,6 +9,7 @@ OF_KIND: Mapping[str, AlertSeverity] = {
     DriftKind.RUNAWAY: AlertSeverity.HIGH,  # money goes while nobody looks
     DriftKind.INPUT: AlertSeverity.MEDIUM,  # others ask, or ask otherwise; answers may still be right
     DriftKind.REPEATS: AlertSeverity.MEDIUM,
+    DriftKind.LENGTHS: AlertSeverity.MEDIUM,  # longer is dearer; what is answered may still be right
     DriftKind.ODD_INPUTS: AlertSeverity.LOW,
 }
 ORDER = (AlertSeverity.LOW, AlertSeverity.MEDIUM, AlertSeverity.HIGH)
