@@ -52,7 +52,7 @@ def test_a_trace_shows_spans_and_decisions_as_one_tree(cast: Cast) -> None:
     record_spans(cast, trace_id, [Made(1, None, NOW, ms=900, name="POST /loans"), Made(2, 1, NOW, is_failed=True)])
     (pk,) = submit(cast, trace_id=trace_id.hex, span_id=f"{3:016x}", parent_span_id=f"{1:016x}")
     page = text_of(auditor(cast).get(url(cast, "trace", trace_id.hex)))
-    for words in ("POST /loans", "GET /loans", "Decision: ", "pre-screening", "Failed", "908", "1 failed"):
+    for words in ("POST /loans", "GET /loans", "Decision: ", "pre-screening", "Failed", "908", "1 failed", "3 lines."):
         assert words in page, words
     assert re.findall(r'aria-level="(\d)"', page) == ["1", "2", "2"]
     assert pk.hex in page
