@@ -1,5 +1,7 @@
 """Forms of the privacy pages. They check shape; rules are the services'."""
 
+from typing import Any
+
 from django import forms
 
 from audits.erasures import MOST_REASON, MOST_SUBJECT, Plea
@@ -38,6 +40,16 @@ class ApprovalForm(forms.Form):
     password = forms.CharField(
         label="Your password, again", widget=forms.PasswordInput(attrs={"autocomplete": "current-password"})
     )
+    totp = forms.CharField(
+        label="A code of your authenticator app",
+        max_length=12,
+        widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "numeric"}),
+    )
+
+    def __init__(self, *args: Any, asks_code: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not asks_code:
+            del self.fields["totp"]
 
 
 class HoldForm(forms.Form):

@@ -22,6 +22,7 @@ from audits.erasures import (
 from audits.models import Erasure
 from audits.workflow import NotAllowed
 from tenants.access import require
+from tenants.factors import has_totp
 from tenants.requests import TenantRequest
 
 
@@ -55,7 +56,7 @@ def _requested(request: TenantRequest, form: ErasureForm) -> Erasure | None:
 def erasure_detail(request: TenantRequest, pk: uuid.UUID) -> HttpResponse:
     """Where a request stands, and what was erased under it."""
     row = get_erasure(request.actor, pk)
-    return _page(request, row, ApprovalForm())
+    return _page(request, row, ApprovalForm(asks_code=has_totp(request.user)))
 
 
 def _page(request: TenantRequest, row: Erasure, form: ApprovalForm, status: int = 200) -> HttpResponse:
@@ -70,10 +71,11 @@ def _page(request: TenantRequest, row: Erasure, form: ApprovalForm, status: int 
 def approve(request: TenantRequest, pk: uuid.UUID) -> HttpResponse:
     """The second person's word; a worker begins."""
     require(request.actor, "erasure.approve")
-    row, form = get_erasure(request.actor, pk), ApprovalForm(request.POST)
+    row, form = get_erasure(request.actor, pk), ApprovalForm(request.POST, asks_code=has_totp(request.user))
     if form.is_valid():
         try:
-            approve_erasure(by=request.actor, erasure=row, password=form.cleaned_data["password"])
+            second = {"totp": form.cleaned_data.pop("totp", "")}
+            approve_erasure(by=request.actor, erasure=row, second=second, **form.cleaned_data)
             messages.success(request, "Approved. It begins now.")
             return redirect("erasure-detail", request.seat.slug, pk)
         except NotAllowed as error:

@@ -1,6 +1,7 @@
 """Requests to erase a data subject: asked for, approved or rejected by somebody else, then carried out by a worker."""
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -98,17 +99,18 @@ def _is_known(subject: str, digest: bytes) -> bool:
     )
 
 
-def approve_erasure(*, by: Actor, erasure: Erasure, password: str) -> Erasure:
+def approve_erasure(*, by: Actor, erasure: Erasure, password: str, second: Mapping[str, str] | None = None) -> Erasure:
     """Let it happen: a second person, who proves again who they are. A worker begins once this is committed.
 
-    Raises `Held` where a hold covers any of it, and leaves a leaf that says so.
+    `second`: what they give beside the password, where they have set up more (`audits.signing.FACTORS`). Raises `Held`
+    where a hold covers any of it, and leaves a leaf that says so.
     """
     require(by, "erasure.approve")
     signer = User.objects.get(pk=person_of(by))
     with tenant_atomic(by.tenant_id):
         row = _locked(by, erasure)
         _require_step(row, ErasureState.APPROVED)
-        methods = prove(signer, {"password": password})
+        methods = prove(signer, {**(second or {}), "password": password})
         held = stop_if_held(row, by)
     if held is not None:
         raise held

@@ -10,6 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from audits import erasure_views, signing
 from audits.erasures import (
     Plea,
     UnknownSubject,
@@ -20,6 +21,7 @@ from audits.erasures import (
     request_erasure,
 )
 from audits.models import Erasure
+from audits.signing import Factor
 from audits.workflow import NotAllowed
 from tenants.context import tenant_atomic
 from tenants.models import LedgerEvent
@@ -85,6 +87,23 @@ def test_only_an_owner_approves_and_proves_who_they_are(cast: Cast) -> None:
     with pytest.raises(ValidationError, match="not your password"):
         approve_erasure(by=cast.owner, erasure=row, password="wrong")
     assert fresh(row).state == "requested"
+
+
+def test_a_second_factor_is_asked_of_an_owner_who_has_one(
+    cast: Cast, owner: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B6: the password alone does not erase where there is an authenticator app."""
+    code = Factor("totp", lambda _: True, lambda _, given: given == "123456", "This is not the code.")
+    monkeypatch.setattr(signing, "FACTORS", (*(one for one in signing.FACTORS if one.name != "totp"), code))
+    monkeypatch.setattr(erasure_views, "has_totp", lambda _: True)
+    submit(cast)
+    row = requested(cast, SUBJECT)
+    with pytest.raises(ValidationError, match="not the code"):
+        approve_erasure(by=cast.owner, erasure=row, password=PASSWORD)
+    url = page(cast, "erasure-approve", row.pk)
+    assert "not the code" in owner.post(url, {"password": PASSWORD, "totp": "000000"}).content.decode()
+    assert owner.post(url, {"password": PASSWORD, "totp": "123456"}).status_code == 302
+    assert fresh(row).state == "approved"
 
 
 def test_a_decision_is_taken_once(cast: Cast) -> None:
