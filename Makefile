@@ -9,7 +9,7 @@ WITH_SERVERS := $(BIN)/python -m config test-env --
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev stop services secrets test lint format types checks unit journeys screenshots newcomer clients sbom audit bench faults backup restore drill clean reset
+.PHONY: help install demo dev stop services secrets test lint format types checks unit journeys screenshots newcomer clients fuzz sbom audit bench faults backup restore drill clean reset
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | while IFS='|' read -r name text; do \
@@ -73,6 +73,14 @@ clients: install .venv-clients/.installed ## run the clients that applications u
 .venv-clients/.installed: tests/clients/requirements.txt
 	$(PYTHON) -m venv --clear .venv-clients
 	.venv-clients/bin/pip install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
+	@touch $@
+
+fuzz: install .venv-fuzz/.installed ## ten thousand requests made from the OpenAPI document, judged; ARGS=--quick for a few
+	$(BIN)/python -m tests.fuzz $(ARGS)
+
+.venv-fuzz/.installed: tests/fuzz/requirements.txt
+	$(PYTHON) -m venv --clear .venv-fuzz
+	.venv-fuzz/bin/pip install --quiet --disable-pip-version-check -r tests/fuzz/requirements.txt
 	@touch $@
 
 sbom: install .venv-tools/.installed ## what this is made of, as CycloneDX: build/sbom.cdx.json

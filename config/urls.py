@@ -15,6 +15,8 @@ from config import finding, health, home
 from config.mcp import mcp
 from config.metrics import metrics
 
+handler404, handler500 = "config.refusals.not_found", "config.refusals.broken"
+
 page_patterns = [
     path("", home.home, name="tenant-home"),
     path("go/", finding.go, name="go"),

@@ -312,7 +312,7 @@ class BacktestList(APIView):
         with tenant_atomic(actor_of(request).tenant_id):
             rows = PolicyBacktest.objects.select_related("version__policy").defer("result").order_by("-id")
             rows = rows.filter(version__policy__slug=wanted["policy"]) if wanted.get("policy") else rows
-            rows = rows.filter(pk__lt=_uuid(wanted["before"])) if wanted.get("before") else rows
+            rows = rows.filter(pk__lt=_uuid(wanted["before"])) if "before" in wanted else rows
             items = [backtest_entry(row) for row in rows[: PAGE_SIZE + 1]]
         return Response({"items": items[:PAGE_SIZE], "before": items[-2]["id"] if len(items) > PAGE_SIZE else None})
 

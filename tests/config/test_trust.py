@@ -26,7 +26,11 @@ def names_in(path: str) -> frozenset[str]:
 def collected(path: str, name: str) -> bool:
     """Whether pytest finds it by its rules: a function `test_…` in a module `test_….py`."""
     is_test = Path(path).name.startswith("test_") and name.startswith("test_")
-    return (ROOT / path).exists() and name in names_in(path) and (is_test or path.startswith("tests/faults/"))
+    return (
+        (ROOT / path).exists()
+        and name in names_in(path)
+        and (is_test or path.startswith(("tests/faults/", "tests/fuzz/")))
+    )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
