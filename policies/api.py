@@ -64,7 +64,7 @@ class PolicyList(APIView):
     def get(self, request: Request) -> Response:
         now = datetime.now(UTC)
         with tenant_atomic(actor_of(request).tenant_id):
-            rows = Policy.objects.filter(slug__gt=request.query_params.get("after", "")).order_by("slug")
+            rows = Policy.objects.filter(slug__gt=_storable(request.query_params.get("after", ""))).order_by("slug")
             found = list(rows.prefetch_related("versions", "reviews", "activations")[: PAGE_SIZE + 1])
             items = [policy_entry(policy, now) for policy in found[:PAGE_SIZE]]
         return Response({"items": items, "next": items[-1]["slug"] if len(found) > PAGE_SIZE else None})
@@ -311,7 +311,7 @@ class BacktestList(APIView):
         wanted = request.query_params
         with tenant_atomic(actor_of(request).tenant_id):
             rows = PolicyBacktest.objects.select_related("version__policy").defer("result").order_by("-id")
-            rows = rows.filter(version__policy__slug=wanted["policy"]) if wanted.get("policy") else rows
+            rows = rows.filter(version__policy__slug=_storable(wanted["policy"])) if wanted.get("policy") else rows
             rows = rows.filter(pk__lt=_uuid(wanted["before"])) if "before" in wanted else rows
             items = [backtest_entry(row) for row in rows[: PAGE_SIZE + 1]]
         return Response({"items": items[:PAGE_SIZE], "before": items[-2]["id"] if len(items) > PAGE_SIZE else None})
@@ -362,6 +362,13 @@ class BacktestDetail(APIView):
 
 def _backtest(pk: uuid.UUID) -> PolicyBacktest:
     return get_row(PolicyBacktest.objects.select_related("version__policy"), pk=pk)
+
+
+def _storable(text: str) -> str:
+    """What PostgreSQL can be asked for: it holds no NUL, and refuses to look for one."""
+    if "\0" in text:
+        raise exceptions.ParseError("A name holds no NUL character.")
+    return text
 
 
 def _uuid(text: str) -> uuid.UUID:

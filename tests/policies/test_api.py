@@ -278,6 +278,12 @@ def test_the_steps_of_the_api_are_those_of_the_table() -> None:
     assert set(STEPS) == known | {"shadow", "end-shadow"}
 
 
+@pytest.mark.parametrize("question", ["policies?after=%00", "backtests?policy=a%00", "backtests?before="])
+def test_a_question_that_cannot_be_asked_is_400(cast: Cast, question: str) -> None:
+    headers = {"Authorization": f"Bearer {cast.keys['read'].secret}"}
+    assert Client().get(f"/api/v1/{question}", headers=headers).status_code == 400
+
+
 def test_the_schema_names_every_address() -> None:
     paths = SchemaGenerator().get_schema(request=None, public=True)["paths"]
     for path in (
