@@ -262,7 +262,7 @@ def test_a_backtest_is_asked_for_followed_and_cancelled(cast: Cast) -> None:
     part = text_of(author.get(url(cast, "backtest-detail", backtest.pk), headers={"HX-Request": "true"}))
     assert part.strip().startswith('<div id="backtest"')
     page = text_of(author.post(url(cast, "backtest-cancel", backtest.pk), follow=True))
-    assert "hx-trigger" not in page
+    assert 'hx-trigger="every 2s"' not in page
     assert "is no evidence" in page
     again = text_of(author.post(url(cast, "backtest-cancel", backtest.pk), follow=True))
     assert "This backtest is over." in again
