@@ -5,7 +5,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 
 from tenants.authentication import KeyRefused, authenticate
 from tenants.context import TenantRequired, tenant_atomic
-from tenants.models import LedgerEvent, LedgerQueue, Membership, SourceSystem
+from tenants.models import LedgerEvent, LedgerQueue, Membership, Scope, SourceSystem
 from tenants.roles import Role
 from tenants.services import add_member, change_roles, create_key, remove_member, revoke_key, rotate_key
 from tests.factories.tenants import Cast, UserFactory
@@ -15,7 +15,7 @@ def test_every_act_leaves_an_event_and_a_leaf(cast: Cast) -> None:
     with tenant_atomic(cast.tenant.pk):
         events = LedgerEvent.objects.count()
         assert events == LedgerQueue.objects.count()
-        assert events == 1 + len(Role.values) + 1 + 3  # the tenant, its people, a source, three keys
+        assert events == 1 + len(Role.values) + 1 + len(Scope.values)  # the tenant, its people, a source, a key a scope
 
 
 def test_without_a_tenant_a_query_raises_instead_of_answering(cast: Cast) -> None:

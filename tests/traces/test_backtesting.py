@@ -17,6 +17,7 @@ from tenants.ids import uuid7_now
 from tenants.ledger.canonical import parse_strict
 from tenants.models import LedgerEvent
 from tenants.roles import Role
+from tests.factories.erasures import erase_decision
 from tests.factories.policies import a_document, put_in_force
 from tests.factories.tenants import Cast
 from tests.factories.traces import a_decision, submit_each
@@ -181,8 +182,8 @@ def test_a_window_and_a_system_narrow_it(cast: Cast) -> None:
 
 def test_errors_are_counted_and_erased_content_is_left_out(cast: Cast) -> None:
     ids = history(cast)
-    with tenant_atomic(cast.tenant.pk, using="owner"):
-        DecisionPayload.objects.using("owner").filter(pk__in=ids[:2]).delete()
+    for pk in ids[:2]:
+        erase_decision(cast, pk)
     version = candidate(cast, a_document().replace("output.length > 100", "outcome.score > 0.5"))
     result = finished(start(cast, version))
     assert (result["decisions"], result["erased"]) == (10, 2)

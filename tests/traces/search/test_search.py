@@ -9,9 +9,10 @@ from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
 from tenants.context import tenant_atomic
+from tests.factories.erasures import erase_decision
 from tests.factories.tenants import Cast
 from tests.factories.traces import a_decision, submit, submit_each
-from traces.models import DecisionPayload, SearchQueue, SearchToken
+from traces.models import SearchQueue, SearchToken
 from traces.search.indexing import index_words, rebuild
 from traces.selectors import DecisionFilter, page
 
@@ -97,8 +98,7 @@ def test_a_stranger_finds_nothing_and_shares_no_hash(cast: Cast, stranger: Cast)
 def test_when_content_goes_its_words_go_with_it(cast: Cast) -> None:
     gone, stays = said(cast, "orchid"), said(cast, "orchid")
     assert set(found(cast, "orchid")) == {gone, stays}
-    with tenant_atomic(cast.tenant.pk, using="owner"):
-        DecisionPayload.objects.using("owner").filter(pk=gone).delete()
+    erase_decision(cast, gone)
     with tenant_atomic(cast.tenant.pk):
         assert not SearchToken.objects.filter(id=gone).exists()
     assert found(cast, "orchid") == [stays]
@@ -106,8 +106,7 @@ def test_when_content_goes_its_words_go_with_it(cast: Cast) -> None:
 
 def test_content_that_goes_before_it_is_indexed_leaves_the_queue(cast: Cast) -> None:
     pk = said(cast, "orchid")
-    with tenant_atomic(cast.tenant.pk, using="owner"):
-        DecisionPayload.objects.using("owner").filter(pk=pk).delete()
+    erase_decision(cast, pk)
     with tenant_atomic(cast.tenant.pk):
         assert not SearchQueue.objects.exists()
 
