@@ -8,7 +8,9 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from allauth.socialaccount.models import SocialAccount
 from django.core.exceptions import ImproperlyConfigured
+from django.db import IntegrityError, transaction
 from django.test import Client
 from django.urls import reverse
 from pytest_django import Settings
@@ -70,6 +72,22 @@ def test_a_person_is_known_by_the_providers_own_name_from_then_on(cast: Cast, pr
     provider.person = person(viewer, sub="somebody-else", email="renamed@example.org")
     other = Client()
     assert "No account for you here" in text_of(come_in(other))
+
+
+def test_a_verified_identity_opens_one_account_whatever_else_it_says(cast: Cast, provider: Provider) -> None:
+    """W2: with no second account can one identity approve what it wrote with the first."""
+    author, approver = cast.people[Role.POLICY_AUTHOR], cast.people[Role.POLICY_APPROVER]
+    provider.person = person(author)
+    come_in(Client())
+    provider.person = person(author, email=approver.email)
+    client = Client()
+    come_in(client)
+    assert client.session["_auth_user_id"] == str(author.pk)
+    connected = SocialAccount.objects.get(user=author)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        SocialAccount.objects.create(user=approver, provider=connected.provider, uid=connected.uid)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        User.objects.create(email=author.email)
 
 
 @pytest.mark.parametrize(
