@@ -112,7 +112,9 @@ def _blockers(case: Case, actions: Sequence[Action], progress: Progress) -> list
         found.append("The seed of a sample comes from the first checkpoint after the freeze: due within seconds.")
     if Action.SUBMIT in actions:
         if n_open := progress.total - progress.concluded:
-            found.append(f"{n_open} items have no conclusion yet.")
+            found.append(
+                "One item has no conclusion yet." if n_open == 1 else f"{n_open} items have no conclusion yet."
+            )
         found += [f"Item {ordinal} failed and has no finding." for ordinal in unexplained(case)[:5]]
         found += [why] if (why := unready(case)) else []
     if Action.ACCEPT in actions and (notes := notes_in(case, NoteState.OPEN, NoteState.ANSWERED)):

@@ -35,11 +35,10 @@ def _signed(health: Health) -> Line:
     if health.checkpoint is None:
         return Line("Nothing is signed yet", "The first signed head comes seconds after the first record.", None)
     detail = f"{intcomma(size)} leaves, the newest head signed {health.checkpoint.signed_at:%-d %b, %H:%M:%S} UTC"
+    waiting = "One leaf waits" if unsigned == 1 else f"{intcomma(unsigned)} leaves wait"
     if not health.is_current:
-        return Line(f"{intcomma(unsigned)} leaves wait too long for their signature", detail, False)
-    return Line(
-        "Everything is signed" if not unsigned else f"{intcomma(unsigned)} leaves wait for the next head", detail, True
-    )
+        return Line(f"{waiting} too long for a signature", detail, False)
+    return Line(f"{waiting} for the next head" if unsigned else "Everything is signed", detail, True)
 
 
 def _held(health: Health, anchors: Sequence[LedgerAnchor]) -> Line:
