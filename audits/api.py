@@ -4,7 +4,6 @@ import uuid
 from typing import ClassVar
 
 from django.contrib.auth.decorators import login_not_required
-from django.core.exceptions import ValidationError
 from django.http import HttpResponse, HttpResponseBase
 from django.utils.decorators import method_decorator
 from drf_spectacular.types import OpenApiTypes
@@ -24,6 +23,7 @@ from audits.workflow import NotAllowed, State, allowed
 from tenants.context import tenant_atomic
 from tenants.models import User
 from tenants.permissions import actor_of
+from tenants.problems import as_problem
 from traces.api import PROBLEM
 from traces.selectors import DecisionFilter, FilterError
 
@@ -63,11 +63,10 @@ class CaseList(APIView):
         if lead is None:
             raise exceptions.ValidationError({"lead": "No member has this e-mail address."})
         try:
-            case = open_case(by=actor, scope=DecisionFilter.from_query(data["filter"]), brief=brief, lead=lead)
+            with as_problem():
+                case = open_case(by=actor, scope=DecisionFilter.from_query(data["filter"]), brief=brief, lead=lead)
         except FilterError as error:
             raise exceptions.ValidationError({"filter": str(error)}) from None
-        except ValidationError as error:
-            raise exceptions.ValidationError(error.message_dict) from None
         with tenant_atomic(actor.tenant_id):
             return Response(case_summary(get_case(actor, case.pk)), status=201)
 

@@ -4,12 +4,11 @@ import uuid
 from typing import Any, ClassVar
 
 from django.contrib.auth.decorators import login_not_required
-from django.core.exceptions import ValidationError
 from django.http import HttpResponse, HttpResponseBase
 from django.utils.decorators import method_decorator
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from rest_framework import exceptions, serializers
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -28,6 +27,7 @@ from audits.models import Erasure, Ground
 from audits.workflow import NotAllowed
 from tenants.context import tenant_atomic
 from tenants.permissions import actor_of
+from tenants.problems import as_problem
 from traces.api import PROBLEM
 
 
@@ -77,11 +77,10 @@ class ErasureList(APIView):
         form = ErasureInput(data=request.data)
         form.is_valid(raise_exception=True)
         try:
-            row = request_erasure(by=actor, plea=Plea(**form.validated_data))
+            with as_problem():
+                row = request_erasure(by=actor, plea=Plea(**form.validated_data))
         except NotAllowed as error:
             return conflict(error)
-        except ValidationError as error:
-            raise exceptions.ValidationError(error.message_dict) from None
         return Response(summary(row), status=201)
 
 

@@ -6,7 +6,6 @@ from collections import defaultdict
 from typing import Any, ClassVar
 
 from django.contrib.auth.decorators import login_not_required
-from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpResponseBase
 from django.utils.decorators import method_decorator
@@ -31,6 +30,7 @@ from tenants.actors import Actor
 from tenants.context import tenant_atomic
 from tenants.ids import uuid7_time
 from tenants.permissions import actor_of
+from tenants.problems import as_problem
 from traces.api import PROBLEM
 
 PAGE_SIZE = 100
@@ -89,11 +89,10 @@ class CaseFiles(APIView):
         with tenant_atomic(actor.tenant_id):
             case = get_case(actor, pk)
             try:
-                row = add_evidence(by=actor, case=case, upload=upload, place=_place(case, said))
+                with as_problem():
+                    row = add_evidence(by=actor, case=case, upload=upload, place=_place(case, said))
             except NotAllowed as error:
                 return conflict(error)
-            except ValidationError as error:
-                raise exceptions.ValidationError(error.message_dict) from None
             return Response(_told(actor, case, row), status=201, headers={"Location": f"{request.path}/{row.number}"})
 
 

@@ -261,8 +261,9 @@ def page(wanted: DecisionFilter, cursor: str = "", size: int = PAGE_SIZE) -> Pag
     """Decisions newest first, `size` at a time, from an index whatever the filter."""
     place = Cursor.decode(cursor) if cursor else None
     newer = place is not None and place.newer
-    said = _said(wanted, place, size + 1) if wanted.q else _Said(Q())
-    found = _slice(_beside_subsets(wanted), place, size + 1, said.condition & _named(wanted))
+    named = _named(wanted)
+    said = _said(wanted, place, size + 1, named) if wanted.q else _Said(Q())
+    found = _slice(_beside_subsets(wanted), place, size + 1, said.condition & named)
     shown = found[:size]
     first = Cursor.of(shown[0]) if shown and place else None
     last = Cursor.of(shown[-1]) if len(found) > size else said.reached
@@ -285,11 +286,13 @@ class _Said:
     by_words: bool = False
 
 
-def _said(wanted: DecisionFilter, place: Cursor | None, enough: int) -> _Said:
+def _said(wanted: DecisionFilter, place: Cursor | None, enough: int, named: Q) -> _Said:
     found = _identified_or_sought(wanted)
     if isinstance(found, Q):
         return _Said(found)
-    rows = _from_place(_beside_subsets(wanted), place, every=True).filter(_named(wanted)).order_by(*_order(place))
+    if len(found.words) == 1 and not found.phrases:
+        return _Said(page_with_words(found), by_words=True)
+    rows = _from_place(_beside_subsets(wanted), place, every=True).filter(named).order_by(*_order(place))
     n_wanted = CANDIDATES + 1 if found.phrases else enough
     newest = None if place and place.newer else Newest(rows, n_wanted, place.occurred_at if place else None)
     if not found.phrases:
